@@ -43,7 +43,8 @@ using Pull = std::function<std::string_view()>;
 /// Thread rule: everything but put_tree() and publish() may be called from several threads at once
 /// for different nodes. When a put returns, its object is complete and readable by open_content().
 ///
-/// Errors: NoSpace, Denied, ...: named after the repository. After a failed put publish() refuses.
+/// Errors: NoSpace (also when the repository's min-free-space would be touched), Denied, ...: they
+/// name the repository. A failed put leaves its node and the repository as they were.
 class ObjectStore {
  public:
   /// @throws Error NotFound: no repository there. InvalidInput: a mode that is not supported.
@@ -55,13 +56,14 @@ class ObjectStore {
   /// Write the content object of a regular file: node.meta and @p size bytes from @p pull. Sets
   /// size, content, object and stored.
   /// @param content  SHA-256 of the content where it is known and trusted; nullptr: computed here.
-  /// @throws Error Corrupt: @p pull gives more or less than @p size bytes.
+  /// @throws Error Corrupt: @p pull ends early or its last piece is too long.
   virtual void put_file(tree::Node& node, std::uint64_t size, const Pull& pull,
                         const Digest* content = nullptr) = 0;
   /// The same from the current offset of @p fd to its end.
   void put_file(tree::Node& node, int fd, const std::string& name_for_errors);
   void put_bytes(tree::Node& node, std::string_view content);
   /// Write the object of a symbolic link: node.meta and node.target. Sets object and stored.
+  /// @throws Error InvalidInput: the target is not UTF-8, which OSTree cannot store.
   virtual void put_symlink(tree::Node& node) = 0;
   /// Write the object again where node.meta is no longer what it was stored with.
   virtual void refresh(tree::Node& node) = 0;
@@ -71,9 +73,11 @@ class ObjectStore {
   virtual bool adopt(tree::Node& node, const Digest& object, bool same_meta) = 0;
   /// The content of a stored regular file: readable and seekable, at offset 0.
   [[nodiscard]] virtual UniqueFd open_content(const tree::Node& node) const = 0;
-  /// Write the directory objects of @p tree; refreshes nodes whose meta changed.
-  /// @throws Error Failed: a node has no object, naming its path.
-  [[nodiscard]] virtual TreeSums put_tree(tree::Tree& tree) = 0;
+  /// Write the directory objects of @p tree. Nodes whose meta changed since they were stored are
+  /// refreshed first, on @p threads threads; links that were not stored yet are stored.
+  /// @throws Error Failed: a file has no object; InvalidInput: a name is not UTF-8; naming the
+  /// path.
+  [[nodiscard]] virtual TreeSums put_tree(tree::Tree& tree, std::size_t threads = 1) = 0;
   /// Sync, make all staged objects visible, sync. May be called again after further puts.
   virtual void publish() = 0;
   /// Refuse to publish from now on: what was staged came from a source that proved wrong.
