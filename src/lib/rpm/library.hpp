@@ -12,7 +12,7 @@ namespace atomichost::rpm {
 
 /// Configure librpm for this process, once; every entry of this module calls it. Only the
 /// distribution's own macro file is read: neither /etc/rpm nor the user's ~/.rpmmacros has a say.
-/// Another user of librpm in the same process sees `_dbpath` "/" and no signal handlers.
+/// Another user of librpm in the same process sees `_dbpath` "/".
 /// @throws Error Failed: librpm's configuration is not installed.
 void initialise();
 

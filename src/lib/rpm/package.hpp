@@ -36,7 +36,7 @@ struct File {
   std::vector<int> links;        ///< indices of all names of this inode if it has more than one
 };
 
-/// A program that the package wants run. Macro expansion is the only thing left undone.
+/// A program that the package wants run, with query-format bodies (-q) already expanded.
 struct Script {
   std::string kind;  ///< "%pre", "%post", "%preun", "%postun", "%pretrans", "%posttrans", ...
   std::vector<std::string> interpreter;  ///< program and its arguments; {"/bin/sh"} by default
@@ -84,10 +84,10 @@ class Package {
   [[nodiscard]] const std::string& header_digest() const noexcept;
   /// Hex SHA-256 of the compressed payload, which is everything from payload_offset on.
   [[nodiscard]] const std::string& payload_digest() const noexcept;
-  /// "zstd", "xz", "gzip", "lzma", "bzip2" or "" for none.
+  /// "zstd", "xz", "lzma", "bzip2" or "gzip" (which also stands for none, as in RPM).
   [[nodiscard]] const std::string& payload_compressor() const noexcept;
   [[nodiscard]] off_t payload_offset() const noexcept;
-  /// Sum of the file sizes, bytes, each inode once.
+  /// Installed bytes as the header says: each inode once, without ghosts.
   [[nodiscard]] std::uint64_t unpacked_size() const noexcept;
   [[nodiscard]] std::int64_t build_time() const noexcept;  ///< seconds since 1970
   /// 16 hex digits of the key that signed; "" when not checked.
