@@ -28,6 +28,7 @@ namespace {
 
 constexpr std::size_t kMaxNodes = 100000;  // aliases multiply; honest files have some thousand
 constexpr std::size_t kMaxDepth = 64;
+constexpr const char* kOddKey = "a key must be plain text, not a list or map";
 
 [[noreturn]] void fail(const Where& where, const std::string& text) {
   throw Error(ErrorCode::InvalidInput, where.str() + ": " + text);
@@ -81,7 +82,11 @@ class Builder : public YAML::EventHandler {
  public:
   explicit Builder(const std::string& name) : name_(name) {}
 
-  std::optional<Value> take() { return std::move(document_); }
+  /// @throws Error  The document has keys that are lists or maps.
+  std::optional<Value> take() {
+    if (odd_key_) fail(*odd_key_, kOddKey);
+    return std::move(document_);
+  }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (document_)
@@ -92,7 +97,7 @@ class Builder : public YAML::EventHandler {
     Value v;
     v.where = at(mark);
     v.text = "null";
-    add(std::move(v), anchor, mark);
+    add(std::move(v), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     auto it = anchors_.find(anchor);
@@ -100,12 +105,20 @@ class Builder : public YAML::EventHandler {
     nodes_ += it->second.nodes;
     if (nodes_ > kMaxNodes) fail(at(mark), "aliases make this file too large");
     if (stack_.size() + it->second.depth > kMaxDepth) fail(at(mark), "nested too deeply");
-    add(it->second.value, 0, mark);
+    // The place stays that of the definition: there the text is.
+    const Anchored& a = it->second;
+    if (stack_.empty() || !stack_.back().expects_key)
+      put(a.value, 0, 1, a.depth);
+    else if (a.depth == 0)
+      put_key(a.value);
+    else
+      fail(at(mark), kOddKey);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
     Value v;
     v.where = at(mark);
+    if (text.find('\0') != std::string::npos) fail(v.where, "a text cannot hold NUL; remove it");
     v.text = text;
     if (tag == "?")
       v.kind = kind_of_plain(text);
@@ -113,7 +126,7 @@ class Builder : public YAML::EventHandler {
       v.kind = Value::Kind::String;
     else
       fail(v.where, "the tag \"" + tag + "\" is not supported; remove it");
-    add(std::move(v), anchor, mark);
+    add(std::move(v), anchor);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -126,9 +139,12 @@ class Builder : public YAML::EventHandler {
   }
   void OnMapEnd() override { close(); }
 
-  [[nodiscard]] Where at(const YAML::Mark& mark) const {
+  [[nodiscard]] Where at(const YAML::Mark& mark) {
+    last_line_ = std::max(last_line_, mark.line + 1);
     return {name_, mark.line + 1, mark.column + 1};
   }
+  /// How far the file was understood.
+  [[nodiscard]] int last_line() const { return last_line_; }
   /// Where the innermost list or map that was not closed begins.
   [[nodiscard]] const Value* unclosed() const {
     return stack_.empty() ? nullptr : &stack_.back().value;
@@ -141,21 +157,24 @@ class Builder : public YAML::EventHandler {
     std::unordered_set<std::string> seen;  // keys of a map
     YAML::anchor_t anchor = 0;
     std::size_t nodes_before = 0;
+    bool is_key = false;
     std::size_t deepest = 0;  // levels below this one
   };
   struct Anchored {
     Value value;
     std::size_t nodes = 1;
-    std::size_t depth = 1;
+    std::size_t depth = 0;  // 0: a scalar
   };
 
   void open(Value::Kind kind, const YAML::Mark& mark, const std::string& tag,
             YAML::anchor_t anchor) {
     if (!is_one_of(tag, {"?", "!", ""}))
       fail(at(mark), "the tag \"" + tag + "\" is not supported; remove it");
-    if (!stack_.empty() && stack_.back().expects_key) fail(at(mark), "a key must be plain text");
     if (stack_.size() >= kMaxDepth) fail(at(mark), "nested too deeply");
     Level level;
+    // Told at the end only: to the parser, what is not closed looks like a key at first.
+    level.is_key = !stack_.empty() && stack_.back().expects_key;
+    if (level.is_key && !odd_key_) odd_key_ = at(mark);
     level.value.kind = kind;
     level.value.where = at(mark);
     level.expects_key = kind == Value::Kind::Map;
@@ -166,27 +185,33 @@ class Builder : public YAML::EventHandler {
   void close() {
     Level level = std::move(stack_.back());
     stack_.pop_back();
-    if (!stack_.empty()) stack_.back().deepest = std::max(stack_.back().deepest, level.deepest + 1);
-    put(std::move(level.value), level.anchor, nodes_ - level.nodes_before + 1, level.deepest + 1);
-  }
-  void add(Value v, YAML::anchor_t anchor, const YAML::Mark& mark) {
-    // An alias carries the place of what it stands for; errors should point at both ends at most
-    // once, so the place of the definition stays.
-    if (!stack_.empty() && stack_.back().expects_key) {
-      Level& level = stack_.back();
-      if (v.kind == Value::Kind::Sequence || v.kind == Value::Kind::Map ||
-          v.kind == Value::Kind::Null)
-        fail(at(mark), "a key must be plain text");
-      if (++nodes_ > kMaxNodes) fail(at(mark), "too many entries");
-      if (!level.seen.insert(v.text).second)
-        fail(at(mark), "\"" + v.text + "\" is given twice here; keep one of them");
-      level.value.keys.push_back(v.text);
-      level.value.key_where.push_back(at(mark));
-      level.expects_key = false;
-      if (anchor != 0) anchors_[anchor] = {std::move(v), 1, 1};
+    if (level.is_key) {
+      level.value = Value();
+      level.value.kind = Value::Kind::String;
+      level.value.text = "key " + std::to_string(nodes_);
+      put_key(std::move(level.value));
       return;
     }
-    put(std::move(v), anchor, 1, 1);
+    put(std::move(level.value), level.anchor, nodes_ - level.nodes_before + 1, level.deepest + 1);
+  }
+  // A scalar, as key or as value.
+  void add(Value v, YAML::anchor_t anchor) {
+    if (stack_.empty() || !stack_.back().expects_key) {
+      put(std::move(v), anchor, 1, 0);
+      return;
+    }
+    if (anchor != 0) anchors_[anchor] = {v, 1, 0};
+    put_key(std::move(v));
+  }
+  void put_key(Value v) {
+    Level& level = stack_.back();
+    if (v.kind == Value::Kind::Null) fail(v.where, "a key is missing before the colon");
+    if (++nodes_ > kMaxNodes) fail(v.where, "too many entries");
+    if (!level.seen.insert(v.text).second)
+      fail(v.where, "\"" + v.text + "\" is given twice here; keep one of them");
+    level.value.keys.push_back(std::move(v.text));
+    level.value.key_where.push_back(std::move(v.where));
+    level.expects_key = false;
   }
   void put(Value v, YAML::anchor_t anchor, std::size_t nodes, std::size_t depth) {
     if (++nodes_ > kMaxNodes) fail(v.where, "too many entries");
@@ -196,11 +221,14 @@ class Builder : public YAML::EventHandler {
       return;
     }
     Level& level = stack_.back();
+    level.deepest = std::max(level.deepest, depth);
     level.value.items.push_back(std::move(v));
     level.expects_key = level.value.kind == Value::Kind::Map;
   }
 
   std::string name_;
+  int last_line_ = 1;
+  std::optional<Where> odd_key_;
   std::optional<Value> document_;
   std::vector<Level> stack_;
   std::unordered_map<YAML::anchor_t, Anchored> anchors_;
@@ -343,6 +371,15 @@ void Problems::add(const Where& where, const std::string& text) {
   lines_.push_back(where.str() + ": " + text);
 }
 
+void Problems::add(const Error& error) {
+  lines_.emplace_back(error.what());
+}
+
+void Problems::add(Problems&& others) {
+  lines_.insert(lines_.end(), std::make_move_iterator(others.lines_.begin()),
+                std::make_move_iterator(others.lines_.end()));
+}
+
 void Problems::throw_if_any() const {
   if (!lines_.empty()) throw Error(ErrorCode::InvalidInput, join(lines_, "\n"));
 }
@@ -360,10 +397,15 @@ Value parse_document(const std::string& text, const std::string& name) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& e) {
-    // Where a list or map is not closed, the parser has no place of its own.
+    // Where a list or map does not end, the parser has no place of its own.
     if (e.msg.find("not found") != std::string::npos && builder.unclosed() != nullptr)
       fail(builder.unclosed()->where,
-           builder.unclosed()->describe() + " begins here and is not closed, or lacks a comma");
+           builder.unclosed()->describe() +
+               " begins here and has no end; look for a missing comma, colon, quote or bracket, or "
+               "wrong indentation, after line " +
+               std::to_string(builder.last_line()));
+    if (e.msg == "unknown token")
+      fail(builder.at(e.mark), "a text that begins with a special character needs quotes");
     fail(builder.at(e.mark), e.msg);
   }
   std::optional<Value> document = builder.take();

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
+
 namespace atomichost::treefile {
 
 /// A place in a file, for error texts. Lines and columns count from 1; 0 is "the file as a whole".
@@ -40,6 +42,8 @@ struct Value {
 class Problems {
  public:
   void add(const Where& where, const std::string& text);
+  void add(const Error& error);  ///< whose text already says where
+  void add(Problems&& others);
   [[nodiscard]] bool empty() const noexcept { return lines_.empty(); }
   /// @throws Error InvalidInput: one problem per line, in the order found; nothing if none.
   void throw_if_any() const;
