@@ -9,6 +9,7 @@ namespace atomichost::rpm {
 namespace {
 
 thread_local bool active = false;
+thread_local sqlite3* opened = nullptr;  // belongs to librpm
 
 // librpm asks for a write-ahead log: one sync per package, and a file that a read-only file system
 // cannot be asked for. It ignores the answer, so the request is passed over.
@@ -20,6 +21,7 @@ int without_journal(void* /*data*/, int action, const char* pragma, const char* 
 
 int on_open(sqlite3* db, char** /*error*/, const sqlite3_api_routines* /*api*/) {
   if (!active) return SQLITE_OK;
+  opened = db;
   const int rc = sqlite3_exec(db,
                               "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
                               "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -65536",
@@ -35,9 +37,18 @@ void tune_databases() {
 
 DatabaseTuning::DatabaseTuning() {
   active = true;
+  opened = nullptr;
 }
 DatabaseTuning::~DatabaseTuning() {
   active = false;
+}
+
+bool DatabaseTuning::begin() {
+  return opened && sqlite3_exec(opened, "BEGIN", nullptr, nullptr, nullptr) == SQLITE_OK;
+}
+
+bool DatabaseTuning::commit() {
+  return opened && sqlite3_exec(opened, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK;
 }
 
 }  // namespace atomichost::rpm

@@ -7,14 +7,18 @@ namespace atomichost::rpm {
 /// per process.
 void tune_databases();
 
-/// While it lives, sqlite connections that this thread opens write straight into their file: no
-/// journal, no sync, no shared memory. For a database that is thrown away if anything fails.
+/// While it lives, an sqlite database that this thread opens is written straight into its file: no
+/// journal, no sync, no shared memory. For one that is thrown away if anything fails.
 class DatabaseTuning {
  public:
   DatabaseTuning();
   DatabaseTuning(const DatabaseTuning&) = delete;
   DatabaseTuning& operator=(const DatabaseTuning&) = delete;
   ~DatabaseTuning();
+  /// Collect everything from here to commit() in memory: librpm by itself writes out every package.
+  /// @return false when no database was opened, or sqlite refuses.
+  [[nodiscard]] bool begin();
+  [[nodiscard]] bool commit();  ///< before librpm closes the database
 };
 
 }  // namespace atomichost::rpm

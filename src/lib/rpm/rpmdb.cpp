@@ -61,10 +61,11 @@ void write_rpmdb(const std::filesystem::path& empty_dir,
     };
     {
       const TransactionPtr ts = transaction_on(empty_dir);
-      const DatabaseTuning tuning;
+      DatabaseTuning tuning;
       if (rpmtsOpenDB(ts.get(), O_RDWR | O_CREAT) != 0) throw failed("opening");
       const TxnPtr txn(rpmtxnBegin(ts.get(), RPMTXN_WRITE));
       if (!txn) throw failed("locking");
+      if (!tuning.begin()) throw failed("beginning");
       for (const InstalledPackage& installed : in_install_order) {
         const HeaderPtr h =
             import_header(installed.package->data().header, installed.package->path().string());
@@ -72,6 +73,7 @@ void write_rpmdb(const std::filesystem::path& empty_dir,
         if (rpmtsImportHeader(txn.get(), h.get(), 0) != RPMRC_OK)
           throw failed("adding " + installed.package->nevra().str());
       }
+      if (!tuning.commit()) throw failed("writing it out (is the file system full?)");
     }
     if (!messages.empty()) throw failed("closing");
     std::filesystem::remove(empty_dir / ".rpm.lock");
