@@ -11,7 +11,8 @@ namespace {
 
 // @p changed as the tree shall have it: the label is the tree's business.
 const tree::Meta* with_label_of(const tree::Node* old, tree::Meta changed) {
-  if (old && (old->meta->mode & S_IFMT) == (changed.mode & S_IFMT)) changed.label = old->meta->label;
+  if (old && (old->meta->mode & S_IFMT) == (changed.mode & S_IFMT))
+    changed.label = old->meta->label;
   return tree::intern(changed);
 }
 

@@ -16,14 +16,14 @@
 #include "sandbox/change.hpp"
 #include "tree/tree.hpp"
 
-/// Runs untrusted programs (package scripts, dracut, depmod, semodule) in a tree that exists only in
-/// memory, and says what they changed. Owns: the FUSE server that shows the tree, the overlay on
+/// Runs untrusted programs (package scripts, dracut, depmod, semodule) in a tree that exists only
+/// in memory, and says what they changed. Owns: the FUSE server that shows the tree, the overlay on
 /// it, the bubblewrap call, and the memory of what each program looked at. May use base/ and tree/.
 ///
-/// A command sees the tree as root file system, writable, and nothing of the build host: no network,
-/// no /sys, no devices but null, zero, full, random, urandom and a private tty, empty /run, /tmp
-/// and /var/tmp, its own processes only in /proc. It is root without the capabilities that reach
-/// outside (no mknod, mount, module loading, raw I/O). All its processes end with it.
+/// A command sees the tree as root file system, writable, and nothing of the build host: no
+/// network, no /sys, no devices but null, zero, full, random, urandom and a private tty, empty
+/// /run, /tmp and /var/tmp, its own processes only in /proc. It is root without the capabilities
+/// that reach outside (no mknod, mount, module loading, raw I/O). All its processes end with it.
 ///
 /// All mounts are made by the child process in a mount namespace of its own, so the calling process
 /// needs no preparation and leaves no mount behind, however it dies.
@@ -50,8 +50,8 @@ struct ExtraFile {
 struct Job {
   std::string name;               ///< for messages: "bash-5.2-1.x86_64 %post"
   std::vector<std::string> argv;  ///< program (absolute path in the tree) and its arguments
-  std::string script;  ///< if set: text that argv runs as interpreter (default /bin/sh)
-  bool is_lua = false;  ///< the script is Lua as rpm runs it; argv is not used
+  std::string script;             ///< if set: text that argv runs as interpreter (default /bin/sh)
+  bool is_lua = false;            ///< the script is Lua as rpm runs it; argv is not used
   std::vector<std::string> script_args;    ///< arguments of the script, such as the instance count
   std::string input;                       ///< standard input; "" is /dev/null
   std::map<std::string, std::string> env;  ///< beside or instead of the fixed environment
@@ -67,9 +67,10 @@ struct Result {
   int exit_status = 0;     ///< as a shell shows it: 128+N for signal N, 127 not found
   bool timed_out = false;  ///< killed because of the timeout
   std::string output;      ///< the last 256 KiB of what it printed (stdout and stderr)
-  std::vector<Change> changes;  ///< bytewise order of paths; also after a failure: the caller decides
-  bool replayed = false;        ///< from the memo: nothing was run
-  double seconds = 0;           ///< wall time of this call
+  std::vector<Change>
+      changes;            ///< bytewise order of paths; also after a failure: the caller decides
+  bool replayed = false;  ///< from the memo: nothing was run
+  double seconds = 0;     ///< wall time of this call
   [[nodiscard]] bool ok() const noexcept { return exit_status == 0 && !timed_out; }
 
   std::shared_ptr<const void> keep_contents;  ///< the files behind changes[].content
@@ -82,6 +83,8 @@ struct Options {
   std::uint64_t memo_limit_bytes = std::uint64_t{4} << 30;
   std::chrono::milliseconds timeout = std::chrono::minutes(30);
 };
+
+class Memo;
 
 class Sandbox {
  public:
@@ -101,6 +104,7 @@ class Sandbox {
   const tree::Tree& tree_;
   ContentOpener open_content_;
   Options options_;
+  std::shared_ptr<Memo> memo_;
 };
 
 /// Find out whether sandboxes work here, by running one.
