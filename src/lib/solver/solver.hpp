@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "rpm/nevra.hpp"
 #include "rpmmd/rpmmd.hpp"
 
 /// solver owns libsolv: requests and repositories' metadata become one set of packages, or reasons
@@ -17,17 +17,8 @@
 /// Not thread-safe per cachedir.
 namespace atomichost::solver {
 
-struct Nevra {
-  std::string name;
-  std::string epoch = "0";  ///< "0" when the package has none
-  std::string version, release, arch;
-  [[nodiscard]] std::string evr() const;  ///< [epoch:]version-release, epoch left out when 0
-  [[nodiscard]] std::string str() const;  ///< name-[epoch:]version-release.arch
-  auto operator<=>(const Nevra&) const = default;
-};
-
 struct ResolvedPackage {
-  Nevra nevra;
+  rpm::Nevra nevra;
   std::string repo;                     ///< id of the repository it comes from
   std::string location;                 ///< of the .rpm, relative to the repository
   std::string base_url;                 ///< when the metadata places it elsewhere, else ""
