@@ -253,6 +253,7 @@ void Memo::store(const Digest& key, const Memory& memory) {
   const auto all = files_below(dir);
   for (std::size_t i = kMemoriesPerKey; i < all.size(); ++i) unlink(all[i].path.c_str());
 
+  const std::lock_guard lock(mutex_);
   if (!used_) {
     used_ = 0;
     for (const Found& file : files_below(dir_))

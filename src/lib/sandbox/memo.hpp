@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ namespace atomichost::sandbox {
 ///     DIR/content/AB/CDEF...   file contents by SHA-256
 ///
 /// Nothing here is needed: what is damaged or missing counts as not remembered. Files appear whole,
-/// by rename, so several processes may use one directory.
+/// by rename, so several processes may use one directory. Thread-safe.
 class Memo {
  public:
   Memo(std::filesystem::path dir, std::uint64_t limit_bytes)
@@ -48,6 +49,7 @@ class Memo {
 
   std::filesystem::path dir_;
   std::uint64_t limit_;
+  std::mutex mutex_;
   std::optional<std::uint64_t> used_;  ///< bytes, once counted
 };
 

@@ -17,7 +17,7 @@ enum class Look : char {
   Content = 'C',     ///< at least one byte of a file was read
   Listing = 'D',     ///< the names and types in a directory
   Target = 'Y',      ///< where a link points
-  Capability = 'K',  ///< security.capability, also by executing the file
+  Capability = 'K',  ///< security.capability (executing does not look at it in the sandbox)
   Label = 'L',       ///< security.selinux
 };
 

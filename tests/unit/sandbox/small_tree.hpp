@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 
@@ -44,7 +45,7 @@ class SmallTree {
     auto node = tree::make_node({.mode = S_IFREG | mode});
     node->size = content.size();
     node->content = sha256(content);
-    replace_file(contents.path() / to_hex(node->content), content);
+    std::ofstream(contents.path() / to_hex(node->content)) << content;
     return tree.put(path, std::move(node));
   }
   tree::Node& host_file(const std::string& path, const std::string& host_path) {
@@ -73,7 +74,7 @@ class SmallTree {
   [[nodiscard]] sandbox::PutContent put() {
     return [this](const std::string& path, tree::Node& node, int content) {
       if (content >= 0)
-        replace_file(contents.path() / to_hex(node.content), read_fd(content, path));
+        std::ofstream(contents.path() / to_hex(node.content)) << read_fd(content, path);
       node.stored = node.meta;
     };
   }
