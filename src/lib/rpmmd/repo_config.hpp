@@ -21,7 +21,7 @@ struct RepoConfig {
   bool gpgcheck = true;              ///< packages must be signed; on unless the file turns it off
   bool repo_gpgcheck = false;        ///< repomd.xml must be signed
   std::vector<std::string> gpgkeys;  ///< file, http or https URLs, or absolute paths
-  int priority = 99;                 ///< the lower one hides the same names in higher ones
+  int priority = 99;                 ///< the lower number is preferred
   int cost = 1000;                   ///< among equal packages the cheaper repository wins
   std::vector<std::string> includepkgs;  ///< when not empty only these (globs) are visible
   std::vector<std::string> excludepkgs;  ///< these (globs) are not visible
