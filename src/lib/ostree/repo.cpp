@@ -240,6 +240,15 @@ std::optional<std::vector<DirEntry>> Repo::list(const std::string& checksum,
   return entries;
 }
 
+std::string Repo::content_checksum(const std::string& checksum) const {
+  GErrorSink error;
+  GVariant* variant = nullptr;
+  error.check(ostree_repo_load_commit(get(), checksum.c_str(), &variant, nullptr, error),
+              "Reading commit " + checksum);
+  const auto commit = adopt(variant);
+  return adopt(ostree_commit_get_content_checksum(commit.get())).get();
+}
+
 std::string Repo::write_commit(const NewCommit& commit) {
   const std::string doing = "Writing a commit to repository " + path_.string();
   const auto metadata = sink(

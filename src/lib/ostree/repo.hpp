@@ -67,6 +67,8 @@ class Repo {
   [[nodiscard]] std::vector<std::string> refs(const std::string& prefix = {}) const;
   /// @throws Error NotFound, Corrupt
   [[nodiscard]] Commit read_commit(const std::string& checksum) const;
+  /// SHA-256 of a commit's tree alone: equal for commits that differ in metadata or time only.
+  [[nodiscard]] std::string content_checksum(const std::string& checksum) const;
   /// Content of a regular file in a commit, links followed inside the commit; nullopt: no file
   /// there. @param path "usr/lib/passwd" or "/usr/lib/passwd"
   [[nodiscard]] std::optional<std::string> read_file(const std::string& checksum,
