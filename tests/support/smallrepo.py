@@ -14,7 +14,7 @@ PACKAGE:
    "suggests": [], "supplements": [], "enhances": [],
    "files": {"/path": "content" | {"content": "", "mode": "0755", "user": "root", "group": "root",
              "type": "file|dir|link|hardlink|ghost|chardev", "target": "", "caps": "cap_net_raw=ep",
-             "config": false, "doc": false, "size": 0}},
+             "config": false, "doc": false, "size": 0, "source": "/bin/busybox"}},
    "scripts": {"pre": "body", "post -p <lua>": "body", "transfiletriggerin -- /usr/lib": "body"},
    "tags": ["Vendor: x"], "unsigned": false}
 Keys, made when first asked for: any name; "expired..." has expired, "revoked..." is revoked.
@@ -150,6 +150,9 @@ def lay_out(root, path, f):
         return f'%dev(c, 1, 3) {line}"{path}"'
     else:
         with open(at, "wb") as out:
+            if f.get("source"):  # a file of the build machine, such as a static program
+                with open(f["source"], "rb") as source:
+                    shutil.copyfileobj(source, out)
             out.write(f.get("content", "").encode())
             if f.get("size"):
                 seed = hashlib.sha256(path.encode()).digest()
