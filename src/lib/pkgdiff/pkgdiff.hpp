@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <functional>
 #include <string>
@@ -43,5 +44,16 @@ using CompareEvr = std::function<int(const std::string& evr_a, const std::string
 /// removed. After that a lone package that only moved to or from "noarch" counts as changed.
 [[nodiscard]] Diff compare(const std::vector<Package>& before, const std::vector<Package>& after,
                            const CompareEvr& compare_evr);
+
+/// The changelog entries that came with an upgrade: those of @p after, newest first, down to the
+/// one that is the newest of @p before (all when that one is not there, or nothing was before).
+/// @tparam Entry  comparable with ==, such as rpm::ChangelogEntry.
+template <typename Entry>
+[[nodiscard]] std::vector<Entry> new_entries(const std::vector<Entry>& before,
+                                             const std::vector<Entry>& after) {
+  const auto known =
+      before.empty() ? after.end() : std::find(after.begin(), after.end(), before.front());
+  return {after.begin(), known};
+}
 
 }  // namespace atomichost::pkgdiff

@@ -51,4 +51,8 @@ bool DatabaseTuning::commit() {
   return opened && sqlite3_exec(opened, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK;
 }
 
+bool DatabaseTuning::is_disk_full() const {
+  return opened && sqlite3_errcode(opened) == SQLITE_FULL;
+}
+
 }  // namespace atomichost::rpm

@@ -18,7 +18,8 @@ class DatabaseTuning {
   /// Collect everything from here to commit() in memory: librpm by itself writes out every package.
   /// @return false when no database was opened, or sqlite refuses.
   [[nodiscard]] bool begin();
-  [[nodiscard]] bool commit();  ///< before librpm closes the database
+  [[nodiscard]] bool commit();              ///< before librpm closes the database
+  [[nodiscard]] bool is_disk_full() const;  ///< was that why the last step failed?
 };
 
 }  // namespace atomichost::rpm

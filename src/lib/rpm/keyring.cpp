@@ -41,6 +41,7 @@ void add_certificate(Keyring::Impl& impl, const std::uint8_t* packets, std::size
   const auto remember = [&](const std::string& key_id) {
     if (std::find(impl.key_ids.begin(), impl.key_ids.end(), key_id) == impl.key_ids.end())
       impl.key_ids.push_back(key_id);
+    impl.main_key[key_id] = hex_id(id);
   };
   rpmKeyringAddKey(impl.keyring.get(), key.get());
   remember(hex_id(id));
@@ -79,6 +80,13 @@ Keyring::~Keyring() = default;
 
 const std::vector<std::string>& Keyring::key_ids() const noexcept {
   return impl_->key_ids;
+}
+
+void Keyring::distrust(const std::string& fingerprint, const std::string& why) {
+  std::string id =
+      fingerprint.size() > 16 ? fingerprint.substr(fingerprint.size() - 16) : fingerprint;
+  for (char& c : id) c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  impl_->distrusted[id] = why;
 }
 
 void Keyring::add(const std::string& armored_or_binary, const std::string& source) {

@@ -12,6 +12,7 @@
 #include <rpm/rpmver.h>
 
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -71,6 +72,8 @@ class Messages {
 struct Keyring::Impl {
   KeyringPtr keyring;
   std::vector<std::string> key_ids;
+  std::map<std::string, std::string> main_key;    ///< of each key id; itself for a main key
+  std::map<std::string, std::string> distrusted;  ///< main key id -> why
 };
 
 struct Package::Data {

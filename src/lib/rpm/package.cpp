@@ -85,6 +85,9 @@ std::string verify_signature(Header with_signatures, std::string_view region,
     rpmDigestFinal(digest, nullptr, nullptr, 0);
     switch (verdict) {
       case RPMRC_OK:
+        if (const auto why = keyring.impl().distrusted.find(keyring.impl().main_key.at(id));
+            why != keyring.impl().distrusted.end())
+          throw untrusted("it is signed by key " + id + ", which " + why->second);
         key_id = id;
         break;
       case RPMRC_NOKEY:
@@ -140,6 +143,16 @@ std::string text_or_empty(const char* s) {
   return s ? s : "";
 }
 
+/// Absolute, without "", "." and ".." in it.
+bool is_plain_path(std::string_view path) {
+  if (path == "/") return true;
+  if (path.empty() || path.front() != '/') return false;
+  path.remove_prefix(1);
+  for (const std::string& part : split(path, '/'))
+    if (part.empty() || part == "." || part == "..") return false;
+  return true;
+}
+
 std::vector<File> read_files(Header h) {
   const Messages messages;
   const FilesPtr list(rpmfilesNew(nullptr, h, 0,
@@ -153,9 +166,8 @@ std::vector<File> read_files(Header h) {
     File& file = files[static_cast<std::size_t>(i)];
     const MallocPtr<char> path(rpmfilesFN(list.get(), i));
     file.path = text_or_empty(path.get());
-    if (file.path.empty() || file.path[0] != '/' || file.path.find("/../") != std::string::npos ||
-        file.path.ends_with("/.."))
-      throw corrupt("the file list holds \"" + file.path + "\", which is no absolute path");
+    if (!is_plain_path(file.path))
+      throw corrupt("the file list holds \"" + file.path + "\", which is no plain absolute path");
     file.mode = rpmfilesFMode(list.get(), i);
     file.rdev = rpmfilesFRdev(list.get(), i);
     file.user = text_or_empty(rpmfilesFUser(list.get(), i));

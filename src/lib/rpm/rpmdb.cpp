@@ -56,24 +56,29 @@ void write_rpmdb(const std::filesystem::path& empty_dir,
     if (error) throw errno_error(error.value(), "looking into the directory");
     if (!empty) throw Error(ErrorCode::InvalidInput, "the directory is not empty");
     const Messages messages;
+    DatabaseTuning tuning;
     const auto failed = [&](const std::string& doing) {
       return Error(ErrorCode::Failed, doing + ": " + messages.text("librpm gives no reason"));
     };
+    const auto failed_while_open = [&](const std::string& doing) {
+      return tuning.is_disk_full()
+                 ? Error(ErrorCode::NoSpace, doing + ": no space left on the file system")
+                 : failed(doing);
+    };
     {
       const TransactionPtr ts = transaction_on(empty_dir);
-      DatabaseTuning tuning;
       if (rpmtsOpenDB(ts.get(), O_RDWR | O_CREAT) != 0) throw failed("opening");
       const TxnPtr txn(rpmtxnBegin(ts.get(), RPMTXN_WRITE));
-      if (!txn) throw failed("locking");
-      if (!tuning.begin()) throw failed("beginning");
+      if (!txn) throw failed_while_open("locking");
+      if (!tuning.begin()) throw failed_while_open("beginning");
       for (const InstalledPackage& installed : in_install_order) {
         const HeaderPtr h =
             import_header(installed.package->data().header, installed.package->path().string());
         add_install_tags(h.get(), installed, static_cast<std::uint32_t>(time_s));
         if (rpmtsImportHeader(txn.get(), h.get(), 0) != RPMRC_OK)
-          throw failed("adding " + installed.package->nevra().str());
+          throw failed_while_open("adding " + installed.package->nevra().str());
       }
-      if (!tuning.commit()) throw failed("writing it out (is the file system full?)");
+      if (!tuning.commit()) throw failed_while_open("writing it out");
     }
     if (!messages.empty()) throw failed("closing");
     std::filesystem::remove(empty_dir / ".rpm.lock");

@@ -35,6 +35,7 @@ struct ChangelogEntry {
   std::int64_t time_s = 0;
   std::string author;
   std::string text;
+  bool operator==(const ChangelogEntry&) const = default;
 };
 
 /// A package as a database knows it.

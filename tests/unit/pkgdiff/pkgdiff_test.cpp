@@ -72,3 +72,12 @@ TEST_CASE("a move to or from noarch is a change of one package", "[pkgdiff]") {
   CHECK(diff({{"a", "1", "noarch"}}, {{"a", "2", "x86_64"}, {"a", "2", "i686"}}) ==
         "+a-2.i686 +a-2.x86_64 -a-1.noarch ");
 }
+
+TEST_CASE("the changelog of an upgrade stops at what was known", "[pkgdiff]") {
+  using List = std::vector<std::string>;
+  CHECK(new_entries(List{"2", "1"}, List{"4", "3", "2", "1"}) == List{"4", "3"});
+  CHECK(new_entries(List{"2", "1"}, List{"2", "1"}).empty());
+  CHECK(new_entries(List{}, List{"2", "1"}) == List{"2", "1"});
+  CHECK(new_entries(List{"x"}, List{"2", "1"}) == List{"2", "1"});
+  CHECK(new_entries(List{"1"}, List{}).empty());
+}

@@ -269,6 +269,10 @@ TEST_CASE("a signing subkey is as good as its main key", "[rpm][package][signatu
   const auto path = workshop.build("sub", "1", "", tiny_files("sub"));
   workshop.sign(path, "main@test");
   CHECK(Package::read(path, &keyring).signing_key() == keyring.key_ids()[1]);
+  keyring.distrust(fingerprint, "is revoked");
+  CHECK_THAT(code_and_text([&] { (void)Package::read(path, &keyring); }),
+             Catch::StartsWith("Untrusted") && Catch::Contains(keyring.key_ids()[1]) &&
+                 Catch::Contains("is revoked"));
 }
 
 TEST_CASE("old hashes and old signatures are not enough", "[rpm][package][signature]") {
