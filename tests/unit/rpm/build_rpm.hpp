@@ -40,7 +40,7 @@ class RpmWorkshop {
     std::vector<std::string> argv = {"rpmbuild", "-bb", "--target", arch, "--quiet"};
     std::vector<std::string> all = {"_topdir " + (dir_ / "build").string(),
                                     "_rpmdir " + (dir_ / "rpms").string(),
-                                    "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm",
+                                    "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm",
                                     "_tmppath " + dir_.string(),
                                     "_dbpath " + (dir_ / "db").string(),
                                     "_buildhost test",
@@ -57,7 +57,7 @@ class RpmWorkshop {
   }
 
   /// A new key without passphrase; @return the armored public key.
-  std::string make_key(const std::string& user, const std::string& algorithm = "rsa2048") {
+  std::string make_key(const std::string& user, const std::string& algorithm = "ed25519") {
     gpg({"--quick-gen-key", user, algorithm, "sign", "never"});
     return gpg({"--armor", "--export", user});
   }

@@ -27,32 +27,43 @@ std::string stock(const std::filesystem::path& dbpath, std::vector<std::string> 
   return run(arguments);
 }
 
-/// Some packages; one owns real files below @p root, so that it can be verified without an
-/// installation.
-std::vector<Package> some_packages(RpmWorkshop& workshop, const std::filesystem::path& root) {
-  const std::string user = getpwuid(getuid())->pw_name;
-  const std::string group = getgrgid(getgid())->gr_name;
+/// Some packages, built once; one owns real files below root, so that it can be verified without
+/// an installation.
+struct Fixture {
+  TempDir dir;
+  std::filesystem::path root = dir.path() / "root";
   std::vector<Package> packages;
-  const std::string file = root.string() + "/content";
-  packages.push_back(Package::read(
-      workshop.build("verified", "1", "AutoReqProv: no\n",
-                     "%install\nmkdir -p %{buildroot}" + root.string() +
-                         "\nprintf hello > %{buildroot}" + file + "\nprintf doc > %{buildroot}" +
-                         root.string() + "/README\ntouch %{buildroot}" + root.string() +
-                         "/ghost\n%files\n%defattr(0644," + user + "," + group + ")\n" + file +
-                         "\n%doc " + root.string() + "/README\n%ghost " + root.string() +
-                         "/ghost\n%changelog\n* Tue Nov 14 2023 A Person <a@test> - 1-1\n- Second\n"
-                         "* Mon Nov 13 2023 A Person <a@test> - 0-1\n- First\n"),
-      nullptr));
-  packages.push_back(
-      Package::read(workshop.build("epochal", "2.5", "Epoch: 4\nAutoReqProv: no\n",
-                                   "%install\nmkdir -p %{buildroot}/usr/lib/epochal\n"
-                                   "%files\n/usr/lib/epochal\n%post\necho hello\n"
-                                   "%filetriggerin -- /usr/lib\necho trigger\n"),
-                    nullptr));
-  packages.push_back(Package::read(
-      workshop.build("empty", "1", "AutoReqProv: no\n", "%files\n", {}, "noarch"), nullptr));
-  return packages;
+
+  Fixture() {
+    RpmWorkshop workshop(dir.path());
+    make_directories(root);
+    const std::string user = getpwuid(getuid())->pw_name;
+    const std::string group = getgrgid(getgid())->gr_name;
+    const std::string file = root.string() + "/content";
+    packages.push_back(Package::read(
+        workshop.build("verified", "1", "AutoReqProv: no\n",
+                       "%install\nmkdir -p %{buildroot}" + root.string() +
+                           "\nprintf hello > %{buildroot}" + file + "\nprintf doc > %{buildroot}" +
+                           root.string() + "/README\ntouch %{buildroot}" + root.string() +
+                           "/ghost\n%files\n%defattr(0644," + user + "," + group + ")\n" + file +
+                           "\n%doc " + root.string() + "/README\n%ghost " + root.string() +
+                           "/ghost\n%changelog\n* Tue Nov 14 2023 A Person <a@test> - 1-1\n"
+                           "- Second\n* Mon Nov 13 2023 A Person <a@test> - 0-1\n- First\n"),
+        nullptr));
+    packages.push_back(
+        Package::read(workshop.build("epochal", "2.5", "Epoch: 4\nAutoReqProv: no\n",
+                                     "%install\nmkdir -p %{buildroot}/usr/lib/epochal\n"
+                                     "%files\n/usr/lib/epochal\n%post\necho hello\n"
+                                     "%filetriggerin -- /usr/lib\necho trigger\n"),
+                      nullptr));
+    packages.push_back(Package::read(
+        workshop.build("empty", "1", "AutoReqProv: no\n", "%files\n", {}, "noarch"), nullptr));
+  }
+};
+
+const Fixture& fixture() {
+  static const Fixture built;
+  return built;
 }
 
 std::vector<const Package*> pointers(const std::vector<Package>& packages) {
@@ -65,12 +76,10 @@ std::vector<const Package*> pointers(const std::vector<Package>& packages) {
 
 TEST_CASE("stock rpm reads the database and verifies against it", "[rpm][rpmdb]") {
   TempDir dir;
-  RpmWorkshop workshop(dir.path());
-  const auto root = dir.path() / "root";
+  const auto& root = fixture().root;
+  const auto& packages = fixture().packages;
   const auto db = dir.path() / "db-out";
-  make_directories(root);
   make_directories(db);
-  const auto packages = some_packages(workshop, root);
   rpm::write_rpmdb(db, pointers(packages), 1700000123);
 
   CHECK(stock(db, {"-qa", "--qf", "%{NEVRA}\n", "--last"}) != "");
@@ -104,12 +113,10 @@ TEST_CASE("stock rpm reads the database and verifies against it", "[rpm][rpmdb]"
 
 TEST_CASE("files that were left out are not missed", "[rpm][rpmdb]") {
   TempDir dir;
-  RpmWorkshop workshop(dir.path());
-  const auto root = dir.path() / "root";
+  const auto& root = fixture().root;
+  const auto& packages = fixture().packages;
   const auto db = dir.path() / "db-out";
-  make_directories(root);
   make_directories(db);
-  const auto packages = some_packages(workshop, root);
   std::vector<rpm::InstalledPackage> installed;
   for (const auto& package : packages) {
     installed.push_back({&package, {}});
@@ -123,8 +130,7 @@ TEST_CASE("files that were left out are not missed", "[rpm][rpmdb]") {
 
 TEST_CASE("the same packages give the same bytes", "[rpm][rpmdb]") {
   TempDir dir;
-  RpmWorkshop workshop(dir.path());
-  const auto packages = some_packages(workshop, dir.path() / "root");
+  const auto& packages = fixture().packages;
   const auto write = [&](const std::string& name, mode_t mask, std::int64_t time_s) {
     const auto db = dir.path() / name;
     make_directories(db);
@@ -152,8 +158,7 @@ TEST_CASE("the same packages give the same bytes", "[rpm][rpmdb]") {
 
 TEST_CASE("databases are written by several threads at once", "[rpm][rpmdb]") {
   TempDir dir;
-  RpmWorkshop workshop(dir.path());
-  const auto packages = some_packages(workshop, dir.path() / "root");
+  const auto& packages = fixture().packages;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     make_directories(dir.path() / std::to_string(i));
@@ -169,10 +174,9 @@ TEST_CASE("databases are written by several threads at once", "[rpm][rpmdb]") {
 
 TEST_CASE("a database is read back, also where nothing can be written", "[rpm][rpmdb]") {
   TempDir dir;
-  RpmWorkshop workshop(dir.path());
+  const auto& packages = fixture().packages;
   const auto db = dir.path() / "db-out";
   make_directories(db);
-  const auto packages = some_packages(workshop, dir.path() / "root");
   rpm::write_rpmdb(db, pointers(packages), 1700000123);
   const auto before = std::filesystem::last_write_time(db);
   const auto nevras = rpm::read_rpmdb(db);
