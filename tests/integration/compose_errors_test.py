@@ -174,7 +174,8 @@ class Scripts(ComposeCase):
         self.refused("postprocess", "exit status 3", treefile=self.treefile(postprocess=["#!/bin/sh\nexit 3\n"]))
 
     def test_a_program_that_is_not_in_the_tree(self):
-        self.yum(BUSYBOX, {"name": "scripted", "requires": ["busybox"], "scripts": {"post -p /usr/bin/python9": "x"}})
+        self.yum(BUSYBOX, {"name": "liar", "provides": ["/usr/bin/python9"]},
+                 {"name": "scripted", "requires": ["busybox"], "scripts": {"post -p /usr/bin/python9": "x"}})
         self.refused("scripted-1-1.noarch %post", treefile=self.treefile(packages=["scripted"]))
 
 

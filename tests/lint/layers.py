@@ -18,7 +18,7 @@ ALLOWED = {
     "selinux": {"base"},
     "ostree": {"base", "tree"},
     "rpmmd": {"base", "keys"},
-    "solver": {"base", "rpmmd", "keys"},
+    "solver": {"base", "rpm", "rpmmd", "keys"},
     "importer": {"base", "tree", "rpm", "ostree"},
     "sandbox": {"base", "tree"},
     "assemble": {"base", "tree", "treefile", "rpm", "users", "selinux", "ostree", "importer", "sandbox"},

@@ -14,7 +14,7 @@ PACKAGE:
    "suggests": [], "supplements": [], "enhances": [],
    "files": {"/path": "content" | {"content": "", "mode": "0755", "user": "root", "group": "root",
              "type": "file|dir|link|hardlink|ghost|chardev", "target": "", "caps": "cap_net_raw=ep",
-             "config": false, "doc": false, "size": 0, "source": "/bin/busybox"}},
+             "config": false, "doc": false, "lang": "de", "size": 0, "source": "/bin/busybox"}},
    "scripts": {"pre": "body", "post -p <lua>": "body", "transfiletriggerin -- /usr/lib": "body"},
    "tags": ["Vendor: x"], "unsigned": false}
 Keys, made when first asked for: any name; "expired..." has expired, "revoked..." is revoked.
@@ -166,6 +166,8 @@ def lay_out(root, path, f):
         line += f'%caps({f["caps"]}) '
     if f.get("config"):
         line += "%config(noreplace) "
+    if f.get("lang"):
+        line += f'%lang({f["lang"]}) '
     if f.get("doc"):
         line += "%doc "
     return f'{line}"{path}"'
