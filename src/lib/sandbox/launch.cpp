@@ -2,7 +2,6 @@
 #include "sandbox/launch.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -15,97 +14,142 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <cstdlib>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/strings.hpp"
 
 namespace atomichost::sandbox {
 namespace {
 
-// What the holder says of a step: 0, or why it failed.
-struct Step {
-  char name;
-  int error;
-};
-constexpr char kPrivate = 'p', kLower = 'l', kOverlay = 'o', kProc = 'c';
+// Code of a child that shares our memory until it executes something, while this thread waits: only
+// system calls, on a stack that the sanitizer does not know.
+#define IN_CHILD __attribute__((no_sanitize("address", "undefined")))
+constexpr std::size_t kStack = 64 << 10;
 
-// Like fork(), but for @p flags. The calling process may have threads: until it executes something,
-// the child may only make system calls. Signals stay blocked in the child until it unblocks them.
-pid_t clone_process(unsigned long flags) {
+// What the child is told, and what it answers when it fails.
+struct Start {
+  const char* work_dir = nullptr;
+  char* const* argv = nullptr;
+  char* const* env = nullptr;
+  const int* fds = nullptr;
+  int fd_count = 0;
+  int mount_namespace = -1;
+  const char* step = "";
+  int error = 0;
+};
+
+// In the child: a terminal's Ctrl-C is for the parent; the death of the parent is the child's.
+IN_CHILD void become_child() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  setpgid(0, 0);
+  for (int sig = 1; sig < 32; ++sig) signal(sig, SIG_DFL);
+  umask(022);
+}
+
+// In the child: the descriptors become 0, 1, 2, ...; all others are closed, as another sandbox's
+// server must not be kept alive by this process.
+IN_CHILD bool take_descriptors(const Start& start) {
+  constexpr int kAbove = 512;
+  for (int i = 0; i < start.fd_count; ++i)  // first above all targets: no dup2 hits a source
+    if (dup2(start.fds[i], kAbove + i) < 0) return false;
+  for (int i = 0; i < start.fd_count; ++i)
+    if (dup2(kAbove + i, i) < 0) return false;
+  return syscall(SYS_close_range, start.fd_count, ~0U, 0) == 0;
+}
+
+IN_CHILD void unblock_and_execute(const Start& start) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execve(start.argv[0], start.argv, start.env);
+}
+
+// Descriptors here: 3 is the FUSE device, 4 takes the byte.
+IN_CHILD int hold(void* argument) {
+  Start& start = *static_cast<Start*>(argument);
+  become_child();
+  signal(SIGCHLD, SIG_IGN);  // what programs leave behind is reaped by the kernel
+  start.step = "private";
+  bool ok = take_descriptors(start) && !chdir(start.work_dir) &&
+            !mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  if (ok) {
+    start.step = "lower";
+    ok = !mount("tree", "lower", "fuse.tree", MS_RDONLY | MS_NODEV,
+                "fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,"
+                "max_read=131072") &&
+         write(4, "x", 1) == 1 && !syscall(SYS_close_range, 3, 4, 0);
+  }
+  if (ok) {
+    start.step = "overlay";
+    // Relative paths: they are shown in /proc/self/mountinfo.
+    ok = !mount("overlay", "root", "overlay", 0,
+                "lowerdir=lower,upperdir=upper,workdir=work,index=off,metacopy=off,"
+                "redirect_dir=off,xino=off,volatile");
+  }
+  if (ok) {
+    start.step = "proc";
+    // What depends on the machine (cpuinfo, cmdline, sys) is not shown: nothing records it.
+    ok = (!mkdir("root/proc", 0555) || errno == EEXIST) &&
+         !mount("proc", "root/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, "subset=pid");
+  }
+  if (ok) {
+    start.step = "execute";
+    unblock_and_execute(start);
+  }
+  start.error = errno;
+  _exit(127);
+}
+
+IN_CHILD int enter(void* argument) {
+  Start& start = *static_cast<Start*>(argument);
+  become_child();
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  start.step = "enter";
+  if (!setns(start.mount_namespace, CLONE_NEWNS) && !chdir(start.work_dir) &&
+      take_descriptors(start)) {
+    start.step = "execute";
+    unblock_and_execute(start);
+  }
+  start.error = errno;
+  _exit(127);
+}
+
+// As posix_spawn() does it, for a process with threads and much memory: nothing is copied, this
+// thread waits until the child has executed its program or failed.
+pid_t spawn(int flags, int (*body)(void*), Start& start) {
+  std::vector<char> stack(kStack);
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  const auto pid =
-      static_cast<pid_t>(syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  const pid_t pid =
+      clone(body, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD | flags, &start);
   const int error = errno;
-  if (pid != 0) pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
   errno = error;
   return pid;
 }
 
-// In the child: the process of a terminal's Ctrl-C is the parent; a killed parent takes it along.
-void become_child() {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  setpgid(0, 0);
-  for (int sig = 1; sig < 32; ++sig) signal(sig, SIG_DFL);
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (const auto& text : texts) all.push_back(const_cast<char*>(text.c_str()));
+  all.push_back(nullptr);
+  return all;
 }
 
-// In the child: @p count descriptors become 0, 1, 2, ...; all others are closed, as another
-// sandbox's server must not be kept alive by this process.
-bool take_descriptors(const int* fds, int count) {
-  for (int i = 0; i < count; ++i) {
-    // First above everything that is a target, so that no dup2 overwrites a source.
-    const int lifted = fcntl(fds[i], F_DUPFD_CLOEXEC, 512 + i);
-    if (lifted != 512 + i && (lifted < 0 || dup2(lifted, 512 + i) < 0)) return false;
-  }
-  for (int i = 0; i < count; ++i)
-    if (dup2(512 + i, i) < 0) return false;
-  return syscall(SYS_close_range, count, ~0U, 0) == 0;
-}
-
-[[noreturn]] void hold(const char* work_dir, int fuse_device, int steps) {
-  become_child();
-  auto say = [](char step, bool ok) {
-    const Step message{step, ok ? 0 : errno};
-    if (write(1, &message, sizeof message) != sizeof message || !ok) _exit(1);
-  };
-  const std::array<int, 3> fds{open("/dev/null", O_RDWR), steps, fuse_device};
-  say(kPrivate, take_descriptors(fds.data(), 3) && !chdir(work_dir) &&
-                    !mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
-  // Other processes of the namespace share our user, so our memory must not be theirs.
-  prctl(PR_SET_DUMPABLE, 0);
-  signal(SIGCHLD, SIG_IGN);  // what programs leave behind is reaped by the kernel
-  say(kLower, !mount("tree", "lower", "fuse.tree", MS_RDONLY | MS_NODEV,
-                     "fd=2,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,"
-                     "max_read=131072") &&
-                  !close(2));
-  // Relative paths: they are shown in /proc/self/mountinfo.
-  say(kOverlay, !mount("overlay", "root", "overlay", 0,
-                       "lowerdir=lower,upperdir=upper,workdir=work,index=off,metacopy=off,"
-                       "redirect_dir=off,xino=off,volatile"));
-  // What depends on the machine (cpuinfo, cmdline, sys) is not shown: nothing records it.
-  say(kProc,
-      (!mkdir("root/proc", 0555) || errno == EEXIST) &&
-          !mount("proc", "root/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, "subset=pid"));
-  close(1);
-  for (;;) pause();
-}
-
-[[noreturn]] void execute(int mount_namespace, const char* work_dir, char* const* argv,
-                          char* const* env, const int* fds, int count) {
-  become_child();
-  rlimit core{0, 0};
-  setrlimit(RLIMIT_CORE, &core);
-  umask(022);
-  if (setns(mount_namespace, CLONE_NEWNS) || chdir(work_dir) || !take_descriptors(fds, count))
-    _exit(126);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  execve(argv[0], argv, env);
-  _exit(127);
+[[noreturn]] void throw_failure(const Start& start) {
+  const std::string step = start.step, where = start.work_dir;
+  if (step == "lower") throw errno_error(start.error, "Mounting the tree by FUSE in " + where);
+  if (step == "overlay")
+    throw errno_error(start.error, "Mounting an overlay in " + where +
+                                       " (the work directory must be on a local file system such "
+                                       "as ext4, xfs, btrfs or tmpfs)");
+  if (step == "proc") throw errno_error(start.error, "Mounting /proc in the sandbox");
+  if (step == "execute") throw errno_error(start.error, std::string("Starting ") + start.argv[0]);
+  throw errno_error(start.error, "Setting up the sandbox's namespaces");
 }
 
 }  // namespace
@@ -152,76 +196,57 @@ int Child::wait() noexcept {
   return status_;
 }
 
-Holder::Holder(const std::filesystem::path& work_dir, int fuse_device) : work_dir_(work_dir) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC)) throw_errno("Creating a pipe");
-  steps_.reset(ends[0]);
-  const UniqueFd says(ends[1]);
-  const pid_t pid = clone_process(CLONE_NEWNS | CLONE_NEWPID);
+Child start_holder(const std::filesystem::path& work_dir, int fuse_device, int mounted) {
+  // Any program that waits for ever and takes no room.
+  const std::vector<std::string> argv{find_program("sleep", "install coreutils"), "infinity"};
+  const auto arguments = pointers(argv), environment = pointers({});
+  const UniqueFd null = open_at(AT_FDCWD, "/dev/null", O_RDWR);
+  const std::array fds{null.get(), null.get(), null.get(), fuse_device, mounted};
+  Start start{.work_dir = work_dir.c_str(),
+              .argv = arguments.data(),
+              .env = environment.data(),
+              .fds = fds.data(),
+              .fd_count = static_cast<int>(fds.size())};
+  const pid_t pid = spawn(CLONE_NEWNS | CLONE_NEWPID, hold, start);
   if (pid < 0)
-    throw Error(errno == EPERM ? ErrorCode::Denied : ErrorCode::Failed,
-                std::string("Creating a namespace for the sandbox: ") + strerror(errno) +
-                    (errno == EPERM ? " (run as root, in a container with CAP_SYS_ADMIN)" : ""));
-  if (pid == 0) hold(work_dir.c_str(), fuse_device, says.get());
-  child_ = Child(pid);
-  expect(kPrivate);
-  expect(kLower);
+    throw_errno(std::string("Creating a namespace for the sandbox") +
+                (errno == EPERM ? " (run as root, in a container with CAP_SYS_ADMIN)" : ""));
+  Child holder(pid);
+  if (start.error) throw_failure(start);
+  return holder;
 }
 
-void Holder::wait_until_ready() {
-  expect(kOverlay);
-  expect(kProc);
-}
-
-void Holder::expect(char step) {
-  // The pipe's other end may be held for an instant by a process that another thread has just
-  // started: the holder's own end is watched too.
-  Step message{};
-  for (;;) {
-    std::array<pollfd, 2> fds{{{steps_.get(), POLLIN, 0}, {child_.pidfd(), POLLIN, 0}}};
-    if (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) continue;
-    if (fds[0].revents & POLLIN) break;
-    if (fds[1].revents)
-      throw Error(ErrorCode::Failed, "Setting up the sandbox: its first process was killed");
-  }
-  if (read(steps_.get(), &message, sizeof message) != sizeof message || message.name != step)
-    throw Error(ErrorCode::Failed, "Setting up the sandbox: its first process was killed");
-  if (!message.error) return;
-  const std::string where = work_dir_.string();
-  switch (step) {
-    case kLower:
-      throw errno_error(message.error, "Mounting the tree by FUSE in " + where);
-    case kOverlay:
-      throw errno_error(message.error, "Mounting an overlay in " + where +
-                                           " (the work directory must be on a local file system "
-                                           "such as ext4, xfs, btrfs or tmpfs)");
-    case kProc:
-      throw errno_error(message.error, "Mounting /proc in the sandbox");
-    default:
-      throw errno_error(message.error, "Preparing a mount namespace for the sandbox");
-  }
-}
-
-UniqueFd pid_namespace(const Holder& holder) {
+UniqueFd pid_namespace(const Child& holder) {
   return open_at(AT_FDCWD, "/proc/" + std::to_string(holder.pid()) + "/ns/pid", O_RDONLY);
 }
 
-Child start_in(const Holder& holder, const std::filesystem::path& work_dir,
+Child start_in(const Child& holder, const std::filesystem::path& work_dir,
                const std::vector<std::string>& argv, const std::vector<std::string>& env,
                const std::vector<int>& fds) {
-  std::vector<char*> arguments, environment;
-  for (const auto& text : argv) arguments.push_back(const_cast<char*>(text.c_str()));
-  for (const auto& text : env) environment.push_back(const_cast<char*>(text.c_str()));
-  arguments.push_back(nullptr);
-  environment.push_back(nullptr);
+  const auto arguments = pointers(argv), environment = pointers(env);
   const UniqueFd mounts =
       open_at(AT_FDCWD, "/proc/" + std::to_string(holder.pid()) + "/ns/mnt", O_RDONLY);
-  const pid_t pid = clone_process(0);
+  Start start{.work_dir = work_dir.c_str(),
+              .argv = arguments.data(),
+              .env = environment.data(),
+              .fds = fds.data(),
+              .fd_count = static_cast<int>(fds.size()),
+              .mount_namespace = mounts.get()};
+  const pid_t pid = spawn(0, enter, start);
   if (pid < 0) throw_errno("Starting " + argv.at(0));
-  if (pid == 0)
-    execute(mounts.get(), work_dir.c_str(), arguments.data(), environment.data(), fds.data(),
-            static_cast<int>(fds.size()));
-  return Child(pid);
+  Child child(pid);
+  if (start.error) throw_failure(start);
+  return child;
+}
+
+std::string find_program(const std::string& name, const std::string& what_to_do) {
+  const char* path = getenv("PATH");
+  for (const auto& dir : split(path ? path : "/usr/bin:/bin", ':')) {
+    const std::string candidate = dir + "/" + name;
+    if (dir.starts_with('/') && !access(candidate.c_str(), X_OK)) return candidate;
+  }
+  throw Error(ErrorCode::NotFound,
+              name + " is not in PATH: scripts cannot be run (" + what_to_do + ")");
 }
 
 }  // namespace atomichost::sandbox

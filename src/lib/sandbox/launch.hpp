@@ -33,43 +33,25 @@ class Child {
   bool ended_ = false;
 };
 
-/// First process of a new pid namespace, in a mount namespace where the overlay is mounted at
-/// "root" in the work directory. Its end is the end of everything that runs there, and of the
-/// mounts.
-class Holder {
- public:
-  /// @p work_dir holds the directories lower, upper, work and root. Mounts the FUSE file system of
-  /// @p fuse_device on lower, calls @p serve (which must start the server), mounts the overlay and
-  /// /proc.
-  /// @throws Error naming the mount that failed and what may be missing.
-  template <typename Serve>
-  Holder(const std::filesystem::path& work_dir, int fuse_device, const Serve& serve)
-      : Holder(work_dir, fuse_device) {
-    serve();
-    wait_until_ready();
-  }
-  void kill() noexcept { child_.kill(); }
-  void wait() noexcept { child_.wait(); }
-  [[nodiscard]] pid_t pid() const noexcept { return child_.pid(); }
-
- private:
-  Holder(const std::filesystem::path& work_dir, int fuse_device);
-  void wait_until_ready();
-  void expect(char step);
-
-  std::filesystem::path work_dir_;
-  UniqueFd steps_;
-  Child child_;
-};
+/// Start the first process of a new pid namespace, in a mount namespace of its own where the FUSE
+/// file system of @p fuse_device and the overlay on it (at WORK_DIR/root, with /proc) are mounted.
+/// A byte is written to @p mounted as soon as requests may come. Its end is the end of everything
+/// that runs in the namespace, and of the mounts.
+/// @p work_dir holds the directories lower, upper, work and root.
+/// @throws Error naming the step that failed and what may be missing.
+[[nodiscard]] Child start_holder(const std::filesystem::path& work_dir, int fuse_device,
+                                 int mounted);
 
 /// Run @p argv (argv[0] an absolute path) in the mount namespace of @p holder, with @p work_dir as
-/// directory. The descriptors @p fds become 0, 1, 2, ... there; the one at the place of
-/// kPidNamespace is the holder's pid namespace.
-[[nodiscard]] Child start_in(const Holder& holder, const std::filesystem::path& work_dir,
+/// directory and the descriptors @p fds as 0, 1, 2, ...
+[[nodiscard]] Child start_in(const Child& holder, const std::filesystem::path& work_dir,
                              const std::vector<std::string>& argv,
                              const std::vector<std::string>& env, const std::vector<int>& fds);
 
 /// The pid namespace of @p holder, for bubblewrap's --pidns.
-[[nodiscard]] UniqueFd pid_namespace(const Holder& holder);
+[[nodiscard]] UniqueFd pid_namespace(const Child& holder);
+
+/// The absolute path of @p name in PATH. @throws Error NotFound, ending with @p what_to_do.
+[[nodiscard]] std::string find_program(const std::string& name, const std::string& what_to_do);
 
 }  // namespace atomichost::sandbox

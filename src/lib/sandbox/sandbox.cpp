@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <optional>
 #include <set>
 #include <utility>
@@ -150,26 +149,16 @@ UniqueFd memory_file(std::string_view content) {
   return fd;
 }
 
-std::string bubblewrap() {
-  const char* path = getenv("PATH");
-  for (const auto& dir : split(path ? path : "/usr/bin:/bin", ':')) {
-    const std::string candidate = dir + "/bwrap";
-    if (dir.starts_with('/') && !access(candidate.c_str(), X_OK)) return candidate;
-  }
-  throw Error(ErrorCode::NotFound,
-              "bwrap is not in PATH: scripts cannot be run (install bubblewrap)");
-}
-
 // The bubblewrap call and the descriptors that it wants.
 class Call {
  public:
-  Call(const tree::Tree& tree, const Job& job, const Program& program, UniqueFd pid_namespace,
-       int output)
+  Call(const std::string& bubblewrap, const tree::Tree& tree, const Job& job,
+       const Program& program, UniqueFd pid_namespace, int output)
       : tree_(tree), status_(memory_file("")) {
     const UniqueFd& input =
         keep(job.input.empty() ? open_at(AT_FDCWD, "/dev/null", O_RDONLY) : memory_file(job.input));
     fds_ = {input.get(), output, output};
-    argv_ = {bubblewrap(),
+    argv_ = {bubblewrap,
              "--pidns",
              descriptor(keep(std::move(pid_namespace))),
              "--json-status-fd",
@@ -311,9 +300,10 @@ class Run {
 
   Result execute(const CancelToken* cancel) {
     Output output(job_);
+    const std::string bubblewrap = find_program("bwrap", "install bubblewrap");
     {
-      Holder holder(dir(), server_.device(), [&] { server_.start(); });
-      const Call call(tree_, job_, program_, pid_namespace(holder), output.write_end());
+      Child holder = start_holder(dir(), server_.device(), server_.mounted());
+      const Call call(bubblewrap, tree_, job_, program_, pid_namespace(holder), output.write_end());
       std::vector<std::string> env;
       for (const auto& [name, value] : environment(job_)) env.push_back(name + "=" + value);
       Child child = start_in(holder, dir(), call.argv(), env, call.fds());
@@ -357,7 +347,7 @@ class Run {
  private:
   [[nodiscard]] const fs::path& dir() const { return dir_->path(); }
 
-  void watch(Child& child, Holder& holder, Output& output, const CancelToken* cancel) {
+  void watch(Child& child, Child& holder, Output& output, const CancelToken* cancel) {
     const auto timeout = job_.timeout.count() ? job_.timeout : options_.timeout;
     const auto start = Clock::now();
     auto next_look = start;

@@ -86,26 +86,20 @@ class TreeServer::Impl {
       throw Error(ErrorCode::Failed, "Setting up the FUSE server failed");
     }
     fd_ = device_.release();
+    start();
   }
   ~Impl() {
-    if (thread_.joinable()) thread_.join();
+    join();
     fuse_session_destroy(session_);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   [[nodiscard]] int device() const noexcept { return fd_; }
-
-  void start() {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for the caller's threads
-    thread_ = std::thread([this] { fuse_session_loop(session_); });
-    pthread_sigmask(SIG_SETMASK, &old, nullptr);
-  }
+  [[nodiscard]] int mounted() const noexcept { return mounted_.get(); }
 
   void finish() {
-    if (thread_.joinable()) thread_.join();
+    join();
     if (failure_) std::rethrow_exception(failure_);
   }
 
@@ -128,6 +122,29 @@ class TreeServer::Impl {
   }
 
  private:
+  void start() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC)) {
+      fuse_session_destroy(session_);
+      throw_errno("Creating a pipe");
+    }
+    wait_.reset(ends[0]);
+    mounted_.reset(ends[1]);
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);  // signals are for the caller's threads
+    thread_ = std::thread([this] {
+      char byte;
+      if (::read(wait_.get(), &byte, 1) == 1) fuse_session_loop(session_);
+    });
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  }
+
+  void join() {
+    mounted_.reset();  // when it was never mounted, this ends the wait
+    if (thread_.joinable()) thread_.join();
+  }
+
   static Impl& self(fuse_req_t req) { return *static_cast<Impl*>(fuse_req_userdata(req)); }
   Entry& entry(fuse_ino_t id) { return *entries_.at(id); }
 
@@ -339,6 +356,7 @@ class TreeServer::Impl {
   UniqueFd device_;
   int fd_ = -1;
   fuse_session* session_ = nullptr;
+  UniqueFd wait_, mounted_;
   std::thread thread_;
   std::vector<std::unique_ptr<Entry>> entries_;  // by FUSE node id
   std::unordered_map<const tree::Node*, fuse_ino_t> ids_;
@@ -354,8 +372,8 @@ TreeServer::~TreeServer() = default;
 int TreeServer::device() const noexcept {
   return impl_->device();
 }
-void TreeServer::start() {
-  impl_->start();
+int TreeServer::mounted() const noexcept {
+  return impl_->mounted();
 }
 void TreeServer::finish() {
   impl_->finish();

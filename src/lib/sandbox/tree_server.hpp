@@ -21,9 +21,9 @@ class TreeServer {
 
   /// The descriptor to mount with: mount(..., "fuse", ..., "fd=N,rootmode=40000,...").
   [[nodiscard]] int device() const noexcept;
-  /// Answer requests in a thread of its own, until the file system is unmounted. Call after the
-  /// mount.
-  void start();
+  /// Takes a byte once the file system is mounted: from then on a thread answers the requests,
+  /// until it is unmounted.
+  [[nodiscard]] int mounted() const noexcept;
   /// Wait for the end of the mount; @throws Error the first failure to read a content: what the
   /// command saw was not the tree.
   void finish();
