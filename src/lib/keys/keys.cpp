@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gpgme.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <type_traits>
@@ -117,6 +118,17 @@ std::string name_of(const Key& key) {
   return key.uids.empty() ? key.fingerprint : fmt::format("{} ({})", key.fingerprint, key.uids[0]);
 }
 
+Signature good_signature(const Key& key, const _gpgme_signature& raw) {
+  Signature signature;
+  signature.fingerprint = key.fingerprint;
+  if (!key.uids.empty()) signature.uid = key.uids[0];
+  signature.created_s = static_cast<std::int64_t>(raw.timestamp);
+  signature.expires_s = key.expires_s;
+  const auto end = static_cast<std::int64_t>(raw.exp_timestamp);
+  if (end > 0) signature.expires_s = std::min(end, signature.expires_s.value_or(end));
+  return signature;
+}
+
 std::string sources(const std::vector<KeyFile>& files) {
   std::vector<std::string> names;
   for (const auto& file : files) names.push_back(file.source);
@@ -166,8 +178,7 @@ Signature verify_detached(std::string_view data, std::string_view signature,
           reason = fmt::format("it is signed by an unknown key {}", maker);
           break;
         }
-        return {key->fingerprint, key->uids.empty() ? "" : key->uids[0],
-                static_cast<std::int64_t>(sig->timestamp)};
+        return good_signature(*key, *sig);
       case GPG_ERR_BAD_SIGNATURE:
         reason = fmt::format(
             "the signature by {} does not match: the content was changed after it was signed",

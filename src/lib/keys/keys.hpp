@@ -37,6 +37,8 @@ struct Signature {
   std::string fingerprint;  ///< of the primary key that made it
   std::string uid;          ///< that key's first user id
   std::int64_t created_s = 0;
+  /// When it stops being good: the key's or the signature's expiry, whichever is first.
+  std::optional<std::int64_t> expires_s;
 };
 
 /// Verify the detached @p signature (armored or binary) of @p data with no other keys than

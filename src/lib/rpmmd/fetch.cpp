@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <mutex>
 #include <set>
 
@@ -322,11 +323,29 @@ void fetch_repomd(const RepoConfig& config, const fs::path& dest, MirrorList& mi
                   doing(config), where, origin(config)));
 }
 
+/// Checked once for the same three things: content, signature and keys; until the key expires.
 void verify_signature(const RepoConfig& config, const std::string& repomd,
                       const std::string& signature, const fs::path& cachedir,
                       const FetchOptions& options) {
-  keys::verify_detached(repomd, signature, fetch_keys(config, cachedir, options),
-                        fmt::format("{}: repomd.xml of {}", doing(config), first_url(config)));
+  const auto keys = fetch_keys(config, cachedir, options);
+  std::string inputs = to_hex(sha256(repomd)) + to_hex(sha256(signature));
+  for (const auto& key : keys) inputs += to_hex(sha256(key.data));
+  const std::string id = to_hex(sha256(inputs));
+  const fs::path memo = metadata_directory(config, cachedir) / "trusted";
+  try {
+    const auto words = split_whitespace(read_file(memo));
+    if (words.size() == 2 && words[0] == id &&
+        (words[1] == "never" || std::stoll(words[1]) > time(nullptr)))
+      return;
+  } catch (const std::exception&) {
+    // none yet
+  }
+  const auto made =
+      keys::verify_detached(repomd, signature, keys,
+                            fmt::format("{}: repomd.xml of {}", doing(config), first_url(config)));
+  make_directories(memo.parent_path());
+  replace_file(memo,
+               id + " " + (made.expires_s ? std::to_string(*made.expires_s) : "never") + "\n");
 }
 
 RepoMetadata fetch_local(const RepoConfig& config, const fs::path& root, const fs::path& cachedir,
@@ -373,7 +392,7 @@ std::optional<RepoMetadata> load_cached(const RepoConfig& config, const fs::path
 /// Remove what belongs to states before @p metadata, and litter of killed processes.
 void prune(const RepoMetadata& metadata, const fs::path& directory) {
   std::set<fs::path> wanted{directory / "repomd.xml", directory / "repomd.xml.asc",
-                            directory / "mirrors", directory / "keys"};
+                            directory / "mirrors", directory / "keys", directory / "trusted"};
   for (const auto& record : metadata.records) {
     const fs::path path = cached_record_path(record, directory);
     wanted.insert(path);

@@ -14,9 +14,9 @@
 
 /// rpmmd owns librepo: yum repositories' metadata and packages, verified before anyone sees them.
 /// Cache layout below a cachedir, all of it safe to delete:
-///   repomd/<id>-<hash of its URLs>/   repomd.xml (switched last), signature, records, mirrors,
-///   keys packages/<id>/<checksum>-<name>.rpm, and "verified": stat stamps of files whose digest
-///   was seen
+/// - repomd/ID-HASH_OF_URLS/: repomd.xml (switched last), its signature, the records by checksum,
+///   mirrors, keys, and "trusted": the signature that was last found good
+/// - packages/ID/: CHECKSUM-NAME.rpm, and "verified": stat stamps of files whose digest was seen
 /// The caller sees to it that one process at a time works in a cachedir. Different repositories may
 /// be fetched from different threads.
 namespace atomichost::rpmmd {
