@@ -5,13 +5,10 @@ needs the tree (accounts, caches). Accounts come in both ways that real distribu
 in %pre, others ship sysusers.d files.
 """
 
-import ast
-import functools
 import inspect
 import os
 import posixpath
 import re
-import sys
 
 from .run import run
 
@@ -56,27 +53,14 @@ def shipped(name):
         return file.read()
 
 
-@functools.cache
-def _common_source():
-    """The text of this module without what belongs to single packages."""
-    source = inspect.getsource(sys.modules[__name__])
-    own = ("ALTERNATIVES", "CAPABILITIES", "OWNED")
-    parts = []
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.decorator_list:
-            continue
-        if isinstance(node, ast.Assign) and node.targets[0].id in own:
-            continue
-        parts.append(ast.unparse(node))
-    return "\n".join(parts)
-
-
 def fingerprint(name):
     """Text that changes when what this module does to package `name` may change."""
-    function = RECIPES.get(name)
-    text = inspect.getsource(function) if function else ""
+    helpers = {key: value for key, value in globals().items() if inspect.isfunction(value)
+               and value.__module__ == __name__ and value not in RECIPES.values()}
+    text = inspect.getsource(apply) + (inspect.getsource(RECIPES[name]) if name in RECIPES else "")
+    text += "".join(inspect.getsource(value) for key, value in sorted(helpers.items()) if f"{key}(" in text)
     files = [shipped(file) for file in re.findall(r'shipped\("([^"]+)"\)', text)]
-    return repr((_common_source(), text, files, ALTERNATIVES.get(name), CAPABILITIES.get(name), sorted(OWNED.items())))
+    return repr((text, files, ALTERNATIVES.get(name), CAPABILITIES.get(name), sorted(OWNED.items()), UNIT.pattern))
 
 
 def apply(package, deb, world):
@@ -108,7 +92,7 @@ def account(package, user=None, group=None, home="/nonexistent", primary=None):
     if user:
         lines.append(f"getent passwd {user} >/dev/null || "
                      f"useradd -r -M -g {primary or group} -d {home} -s /usr/sbin/nologin {user}")
-    package.script("pre", "\n".join(lines), needs=["passwd", "libc-bin"])
+    package.script("pre", "\n".join(lines), needs=["passwd", "login", "libc-bin"])
 
 
 @recipe("base-files")
@@ -157,6 +141,7 @@ def _cron_daemon_common(package, _world):
 
 @recipe("dbus-daemon")
 def _dbus_daemon(package, _world):
+    package.add_dir("/var/lib/dbus")
     _launch_helper(package)
 
 
@@ -207,6 +192,15 @@ def _kernel(package, _world):
     for name in ("vmlinuz", "config", "System.map"):
         package.move(f"/boot/{name}-{version}", f"/usr/lib/modules/{version}/{name}")
     package.script("post", f"depmod -a {version}", needs=["kmod"])
+    for name in ("alias", "alias.bin", "builtin.alias.bin", "builtin.bin", "dep", "dep.bin", "devname", "softdep",
+                 "symbols", "symbols.bin"):
+        package.add_ghost(f"/usr/lib/modules/{version}/modules.{name}")
+    package.add_ghost(f"/usr/lib/modules/{version}/initramfs.img")
+
+
+@recipe("kmod")
+def _kmod(package, _world):
+    package.add_file("/etc/modules", "# modules to load at boot, one a line\n", config=True)
 
 
 @recipe("libc-bin")
@@ -217,6 +211,12 @@ def _libc_bin(package, _world):
     package.add_ghost("/etc/ld.so.cache")
     for kind in ("transfiletriggerin", "transfiletriggerpostun"):
         package.trigger(f"{kind} -P 2000000", ["/usr/lib/x86_64-linux-gnu", "/etc/ld.so.conf.d"], "/usr/sbin/ldconfig")
+
+
+@recipe("libpam-modules")
+def _libpam_modules(package, _world):
+    package.add_file("/etc/environment", "", config=True)
+    package.add_file("/etc/security/opasswd", "", 0o600, config=True)
 
 
 @recipe("libpam-runtime")
@@ -276,6 +276,11 @@ def _polkitd(package, _world):
     package.add_dir("/var/lib/polkit-1", 0o700, user="polkitd")
 
 
+@recipe("readline-common")
+def _readline_common(package, _world):
+    package.copy("/usr/share/readline/inputrc", "/etc/inputrc", config=True)
+
+
 @recipe("rpm-common")
 def _rpm_common(package, _world):
     package.add_file("/usr/lib/rpm/macros.d/macros.dbpath", "%_dbpath /usr/share/rpm\n")
@@ -286,6 +291,11 @@ def _rpm_common(package, _world):
 def _selinux_policy(package, world):
     from . import selinux  # needs bubblewrap and other packages' programs
     selinux.compile_into(package, world)
+
+
+@recipe("sudo")
+def _sudo(package, _world):
+    package.own("/etc/sudoers", 0o440)
 
 
 @recipe("systemd")
