@@ -2,6 +2,7 @@
 #include "sandbox/launch.hpp"
 
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -108,6 +109,7 @@ IN_CHILD int enter(void* argument) {
   become_child();
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
+  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);  // not the caller's keys
   start.step = "enter";
   if (!setns(start.mount_namespace, CLONE_NEWNS) && !chdir(start.work_dir) &&
       take_descriptors(start)) {

@@ -467,3 +467,43 @@ TEST_CASE("The self-test says what is missing", "[sandbox]") {
   const ScopeExit restore([&] { setenv("PATH", path.c_str(), 1); });
   CHECK_THROWS_WITH(sandbox::self_test(work.path()), Catch::Contains("install bubblewrap"));
 }
+
+TEST_CASE("Without privileges, or on a file system overlayfs refuses, the error says so",
+          "[sandbox]") {
+  TempDir work;
+  SECTION("not root") {
+    REQUIRE(chmod(work.path().c_str(), 0777) == 0);
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      std::string said = "no error";
+      try {
+        if (setgid(65534) == 0 && setuid(65534) == 0) sandbox::self_test(work.path());
+      } catch (const Error& e) {
+        said = e.what();
+      }
+      (void)!write(ends[1], said.data(), said.size());
+      _exit(0);
+    }
+    close(ends[1]);
+    const std::string said = read_fd(ends[0], "what the child said");
+    close(ends[0]);
+    waitpid(pid, nullptr, 0);
+    CHECK_THAT(said, Catch::Contains("run as root"));
+  }
+  SECTION("the work directory lies on an overlay") {
+    REQUIRE(unshare(CLONE_NEWNS) == 0);
+    REQUIRE(mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    for (const char* name : {"lower", "upper", "work", "on"}) make_directories(work.path() / name);
+    const std::string at = work.path() / "on";
+    const std::string options = "lowerdir=" + (work.path() / "lower").string() +
+                                ",upperdir=" + (work.path() / "upper").string() +
+                                ",workdir=" + (work.path() / "work").string();
+    REQUIRE(mount("overlay", at.c_str(), "overlay", 0, options.c_str()) == 0);
+    CHECK_THROWS_WITH(
+        sandbox::self_test(at),
+        Catch::Contains("overlay") && Catch::Contains("must be on a local file system"));
+    REQUIRE(umount2(at.c_str(), MNT_DETACH) == 0);
+  }
+}
