@@ -301,6 +301,10 @@ def _sudo(package, _world):
 @recipe("systemd")
 def _systemd(package, _world):
     package.add_dir("/var/log/journal")
+    # /tmp is a directory of a tree that may be read-only, so something must be mounted there
+    units = "/usr/lib/systemd/system"
+    package.move("/usr/share/systemd/tmp.mount", f"{units}/tmp.mount")
+    package.add_link(f"{units}/local-fs.target.wants/tmp.mount", "../tmp.mount")
     package.tags["Requires(post)"].append("world-release")
     package.script("post", '[ "$1" -ne 1 ] || systemctl --no-reload preset-all || :')
     package.trigger("transfiletriggerin -P 1000700", ["/usr/lib/sysusers.d"], "systemd-sysusers || :")
