@@ -487,8 +487,8 @@ class TreeCompose {
       if (!treefile_.no_initramfs) progress_.end();
     }
     report_.step("finish");
-    const bool boot_new = treefile_.boot_location == treefile::BootLocation::New;
-    if (boot_new) assemble::copy_kernel_to_ostree_boot(files, kernel_);
+    if (treefile_.boot_location == treefile::BootLocation::New)
+      assemble::copy_kernel_to_ostree_boot(files, kernel_);
     assemble::place_rpmdb(files, rpmdb_dir_);
     for (const auto& note : assemble::convert_var(files, accounts_)) lost(note);
     assemble::split_accounts(files, treefile_.etc_group_members);
@@ -498,15 +498,15 @@ class TreeCompose {
       const auto final_labeler = selinux::Labeler::open(contexts);
       assemble::apply_labels(plan_.tree, final_labeler);
       assemble::Files final_files(plan_.tree, *store_, &final_labeler);
-      finish_layout(final_files, boot_new);
+      finish_layout(final_files);
+      assemble::inherit_labels(plan_.tree);
     } else {
-      finish_layout(files, boot_new);
+      finish_layout(files);
     }
   }
 
-  void finish_layout(assemble::Files& files, bool boot_new) {
-    for (const auto& note : assemble::finish_layout(
-             files, {.tmp_is_dir = treefile_.tmp_is_dir, .boot_location_new = boot_new}))
+  void finish_layout(assemble::Files& files) {
+    for (const auto& note : assemble::finish_layout(files, {.tmp_is_dir = treefile_.tmp_is_dir}))
       lost(note);
   }
 

@@ -220,4 +220,19 @@ std::size_t apply_labels(tree::Tree& tree, const selinux::Labeler& labeler) {
   return changed;
 }
 
+namespace {
+
+void inherit_below(tree::Node& dir) {
+  for (auto& [name, node] : dir.children) {
+    if (node->meta->label.empty()) node->set_label(dir.meta->label);
+    if (node->is_dir()) inherit_below(*node);
+  }
+}
+
+}  // namespace
+
+void inherit_labels(tree::Tree& tree) {
+  inherit_below(tree.root());
+}
+
 }  // namespace atomichost::assemble

@@ -70,4 +70,8 @@ std::vector<std::string> resolve_owners(tree::Tree& tree, const std::vector<Owne
 /// Label every node by its path on the running host. @return how many labels changed.
 std::size_t apply_labels(tree::Tree& tree, const selinux::Labeler& labeler);
 
+/// What the policy leaves without a label (a mount point such as /proc) gets its directory's, as a
+/// file created there would.
+void inherit_labels(tree::Tree& tree);
+
 }  // namespace atomichost::assemble

@@ -269,6 +269,7 @@ std::vector<std::string> finish_layout(Files& files, const LayoutOptions& option
     for (const auto& [name, node] : opt->children)
       tmpfiles += fmt::format("L /var/opt/{} - - - - ../../usr/lib/opt/{}\n", name, name);
     merge_into(tree, "opt", "usr/lib/opt", lost);
+    files.label(*tree.find("usr/lib/opt"), "usr/lib/opt");
   }
   const auto usrlocal_note =
       "/usr/local is the administrator's and lives in /var; put the file elsewhere";
@@ -288,11 +289,8 @@ std::vector<std::string> finish_layout(Files& files, const LayoutOptions& option
   }
   // What is left of /boot once the kernel is in its place; a host's /boot is written by its boot
   // loader code.
-  if (options.boot_location_new) {
+  if (const auto* boot = tree.find("boot"); boot && !boot->children.empty())
     merge_into(tree, "boot", "usr/lib/ostree-boot", lost);
-  } else if (const auto* boot = tree.find("boot"); boot && !boot->children.empty()) {
-    merge_into(tree, "boot", "usr/lib/ostree-boot", lost);
-  }
 
   static constexpr std::string_view kKept[] = {"usr", "bin", "sbin", "boot", "var",
                                                "run", "dev", "proc", "sys"};

@@ -53,7 +53,6 @@ void add_selinux_substitutions(Files& files);
 
 struct LayoutOptions {
   bool tmp_is_dir = false;
-  bool boot_location_new = false;  ///< keep the rest of /boot in usr/lib/ostree-boot
 };
 /// The last step: /etc becomes /usr/etc, /opt /usr/lib/opt, the writable tops become links into
 /// /var, the OSTree directories and links appear, all else at the top is refused.
