@@ -2,7 +2,8 @@
 #pragma once
 
 /// RPM packages and databases: headers, signatures, order, the database of a tree. The only module
-/// that includes <rpm/...>; no librpm type leaves it. Uses base/ and libcap.
+/// that includes <rpm/...>; no librpm type leaves it. Uses base/, libcap and sqlite (to open
+/// databases as librpm does, but without a journal).
 ///
 /// Threads: all functions may be called from several threads at once; objects are immutable after
 /// construction unless their class says otherwise. librpm's process-wide configuration is set once
