@@ -89,7 +89,8 @@ class Sources(unittest.TestCase):
                                                     ("http://a/debian", "bookworm-updates", "/k.gpg")])
 
     def test_one_line_sources(self):
-        text = "# deb http://no bookworm main\ndeb [arch=amd64 signed-by=/k] http://a bookworm main # x\ndeb-src http://a b main\n"
+        text = ("# deb http://no bookworm main\ndeb [arch=amd64 signed-by=/k] http://a bookworm main # x\n"
+                "deb-src http://a b main\n")
         self.assertEqual(list(_from_one_line(text)), [("http://a", "bookworm", "/k")])
 
 

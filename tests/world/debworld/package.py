@@ -89,6 +89,12 @@ class Package:
         self._stamp(path, mtime)
         self.entries[path] = Entry("link", 0o777, target=target, mtime=mtime or self.mtime)
 
+    def add_hard_link(self, path, first):
+        """Another name of a file that the package already has."""
+        self._parents(path)
+        os.link(self.path(first), self.path(path))
+        self.entries[path] = self.entries[first]
+
     def add_ghost(self, path, mode=0o644, user="root", group="root"):
         """A file that the package owns but does not bring."""
         self._parents(path)
@@ -106,16 +112,6 @@ class Package:
     def read(self, path):
         with open(self.path(path), "rb") as file:
             return file.read()
-
-    def edit(self, path, old, new):
-        """Replace text in a file of the package; it must be there."""
-        text = self.read(path).decode()
-        if old not in text:
-            raise WorldError(f"{self.name}: recipe: {path} no longer has '{old}'")
-        entry = self.entries[path]
-        with open(self.path(path), "w", encoding="utf-8") as file:
-            file.write(text.replace(old, new))
-        self._stamp(path, entry.mtime)
 
     def own(self, path, mode=None, user=None, group=None, caps=""):
         """What dpkg-statoverride, chown and setcap did in a maintainer script."""
@@ -208,10 +204,7 @@ def _take(package, member, content, conffiles):
             return
         package.add_link(path, member.linkname, int(member.mtime))
     elif member.islnk():
-        first = merged(member.linkname)
-        package._parents(path)
-        os.link(package.path(first), package.path(path))
-        package.entries[path] = package.entries[first]
+        package.add_hard_link(path, merged(member.linkname))
     elif member.isfile():
         package.add_file(path, content, stat.S_IMODE(member.mode), member.uname, member.gname,
                          mtime=int(member.mtime))

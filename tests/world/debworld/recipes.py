@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 
+from . import selinux
 from .run import run
 
 FILES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "files")
@@ -289,7 +290,6 @@ def _rpm_common(package, _world):
 
 @recipe("selinux-policy-default")
 def _selinux_policy(package, world):
-    from . import selinux  # needs bubblewrap and other packages' programs
     selinux.compile_into(package, world)
 
 

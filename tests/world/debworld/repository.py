@@ -36,9 +36,12 @@ class Signer:
         return self._gpg(["--armor", "--export", self.fingerprint], "exporting the public key")
 
     def sign_rpms(self, paths):
-        run(["rpmsign", "--addsign", "--define", f"_gpg_name {self.fingerprint}", "--define",
-             f"_gpg_path {self.home}", "--define", f"__gpg {shutil.which('gpg')}", *paths], f"signing {len(paths)} packages",
-            env={"PATH": os.environ["PATH"], "HOME": self.home, "GNUPGHOME": self.home, "LC_ALL": "C.UTF-8"})
+        macros = (f"_gpg_name {self.fingerprint}", f"_gpg_path {self.home}", f"__gpg {shutil.which('gpg')}")
+        argv = ["rpmsign", "--addsign"]
+        for macro in macros:
+            argv += ["--define", macro]
+        run([*argv, *paths], f"signing {len(paths)} packages", env={
+            "PATH": os.environ["PATH"], "HOME": self.home, "GNUPGHOME": self.home, "LC_ALL": "C.UTF-8"})
 
     def sign_detached(self, path):
         self._gpg(["--batch", "--yes", "--armor", "--detach-sign", "--output", f"{path}.asc", path],
