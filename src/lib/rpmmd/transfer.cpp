@@ -80,20 +80,21 @@ Handle make_handle(const RepoConfig& config, const FetchOptions& options) {
 /// What the progress callback of one target needs; all come from the thread that runs librepo.
 struct Watch {
   Transfer* transfer;
-  const std::vector<Transfer>* all;
+  std::uint64_t* sum;  ///< of all transfers' received
   const FetchOptions* options;
   std::uint64_t offset;  ///< bytes that were there before
+
+  void set_received(std::uint64_t bytes) const {
+    *sum += bytes - transfer->received;  // may go down when an attempt starts anew
+    transfer->received = bytes;
+  }
 };
 
 int on_progress(void* data, double /*total*/, double now) {
   auto& watch = *static_cast<Watch*>(data);
   if (watch.options->cancel && watch.options->cancel->is_cancelled()) return LR_CB_ERROR;
-  watch.transfer->received = watch.offset + static_cast<std::uint64_t>(now);
-  if (watch.options->progress) {
-    std::uint64_t sum = 0;
-    for (const auto& t : *watch.all) sum += t.received;
-    watch.options->progress->update(sum, watch.transfer->title);
-  }
+  watch.set_received(watch.offset + static_cast<std::uint64_t>(now));
+  if (watch.options->progress) watch.options->progress->update(*watch.sum, watch.transfer->title);
   return LR_CB_OK;
 }
 
@@ -126,7 +127,7 @@ std::string base_of(const Transfer& t) {
 }
 
 /// One attempt at each of @p batch.
-void run_batch(const std::vector<Transfer*>& batch, const std::vector<Transfer>& all,
+void run_batch(const std::vector<Transfer*>& batch, std::uint64_t& sum,
                const FetchOptions& options) {
   std::map<const RepoConfig*, Handle> handles;
   std::vector<std::unique_ptr<Watch>> watches;
@@ -140,7 +141,7 @@ void run_batch(const std::vector<Transfer*>& batch, const std::vector<Transfer>&
                             O_RDWR | O_CREAT | O_CLOEXEC | (t->is_resumable ? 0 : O_TRUNC), 0644));
     const off_t present = lseek(files.back().get(), 0, SEEK_END);
     const auto offset = static_cast<std::uint64_t>(std::max<off_t>(present, 0));
-    watches.push_back(std::make_unique<Watch>(Watch{t, &all, &options, offset}));
+    watches.push_back(std::make_unique<Watch>(Watch{t, &sum, &options, offset}));
     GSList* checksums = nullptr;
     if (!t->checksum.empty())
       checksums = g_slist_prepend(
@@ -169,7 +170,7 @@ void run_batch(const std::vector<Transfer*>& batch, const std::vector<Transfer>&
     if (targets[i]->rcode == LRE_OK) {
       t.state = Transfer::State::Done;
       t.mirror = base_of(t);
-      t.received = static_cast<std::uint64_t>(lseek(files[i].get(), 0, SEEK_END));
+      watches[i]->set_received(static_cast<std::uint64_t>(lseek(files[i].get(), 0, SEEK_END)));
       continue;
     }
     t.reason = targets[i]->err       ? targets[i]->err
@@ -204,17 +205,18 @@ bool may_retry(const Transfer& t) {
 }  // namespace
 
 void run_transfers(std::vector<Transfer>& transfers, const FetchOptions& options) {
+  std::uint64_t sum = 0;
   for (int round = 0;; ++round) {
     std::vector<Transfer*> batch;
     for (auto& t : transfers) {
       if (t.state != Transfer::State::Waiting) continue;
       batch.push_back(&t);
       if (batch.size() == kBatch) {
-        run_batch(batch, transfers, options);
+        run_batch(batch, sum, options);
         batch.clear();
       }
     }
-    if (!batch.empty()) run_batch(batch, transfers, options);
+    if (!batch.empty()) run_batch(batch, sum, options);
     bool again = false, is_pausing = false;
     for (auto& t : transfers) {
       if (!may_retry(t)) continue;

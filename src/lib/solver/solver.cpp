@@ -58,6 +58,14 @@ bool has_relation(const std::string& request) {
   return std::regex_search(request, relation);
 }
 
+/// How libsolv shall read a request that is no rich dependency.
+int selection_flags(const std::string& request) {
+  int flags = SELECTION_NAME | SELECTION_PROVIDES | SELECTION_CANON | SELECTION_DOTARCH;
+  flags |= has_relation(request) ? SELECTION_REL : SELECTION_GLOB;
+  if (request.starts_with("/")) flags |= SELECTION_FILELIST;
+  return flags;
+}
+
 /// "0:1-2" and "1-2" are the same.
 std::string without_zero_epoch(const std::string& evr) {
   return evr.starts_with("0:") ? evr.substr(2) : evr;
@@ -231,11 +239,8 @@ class Attempt {
       add_job(SOLVER_SOLVABLE_PROVIDES, dependency, r);
       return true;
     }
-    int flags = SELECTION_NAME | SELECTION_PROVIDES | SELECTION_CANON | SELECTION_DOTARCH;
-    flags |= has_relation(r) ? SELECTION_REL : SELECTION_GLOB;
-    if (r.starts_with("/")) flags |= SELECTION_FILELIST;
     IdQueue selection;
-    if (!selection_make(pool_.get(), selection.get(), r.c_str(), flags)) return false;
+    if (!selection_make(pool_.get(), selection.get(), r.c_str(), selection_flags(r))) return false;
     bool is_visible = false;
     for (int i = 0; i + 1 < selection.size(); i += 2) {
       IdQueue packages;
@@ -255,17 +260,32 @@ class Attempt {
     job_requests_.push_back(request);
   }
 
-  /// "foo-1-1.noarch is excluded by ...", for a request that only hidden packages match.
+  /// "foo-1-1.noarch is excluded by ...", for a request that only hidden packages match; the
+  /// highest of them.
   [[nodiscard]] std::string explain_hidden(const std::string& request) const {
-    std::set<std::string> lines;
-    for (const Id p : pool_.matching(request))
-      if (const auto* reason = pool_.reason(p))
-        lines.insert(fmt::format("{} {}", pool_.nevra_of(p).str(), *reason));
-      else
-        lines.insert(fmt::format("{} is for another architecture than {}", pool_.nevra_of(p).str(),
-                                 request_.basearch));
-    if (lines.empty()) return {};
-    return *lines.rbegin();
+    IdQueue selection, packages;
+    selection_make(pool_.get(), selection.get(), request.c_str(),
+                   selection_flags(request) | SELECTION_WITH_DISABLED | SELECTION_WITH_BADARCH);
+    selection_solvables(pool_.get(), selection.get(), packages.get());
+    Id best = 0;
+    for (const Id p : packages)
+      if (!best || pool_evrcmp(pool_.get(), pool_id2solvable(pool_.get(), p)->evr,
+                               pool_id2solvable(pool_.get(), best)->evr, EVRCMP_COMPARE) > 0)
+        best = p;
+    if (!best) return {};
+    const auto* reason = pool_.reason(best);
+    return fmt::format("{} {}", pool_.nevra_of(best).str(),
+                       reason ? *reason : "is for another architecture than " + request_.basearch);
+  }
+
+  /// "; there is lib-1-1.noarch", for a request whose name is right but not its version.
+  [[nodiscard]] std::string other_versions(const std::string& request) const {
+    if (!has_relation(request)) return {};
+    std::vector<std::string> there;
+    for (const Id p : pool_.matching(split_whitespace(request)[0]))
+      if (!pool_.is_hidden(p)) there.push_back(pool_.nevra_of(p).str());
+    std::sort(there.begin(), there.end());
+    return there.empty() ? "" : "; there is " + join(there, ", ");
   }
 
   [[nodiscard]] std::string repo_names() const {
@@ -285,7 +305,9 @@ class Attempt {
     std::vector<std::string> lines;
     for (const auto& r : missing)
       lines.push_back(fmt::format("No package matches '{}' in repositories {}{}", r, repo_names(),
-                                  did_you_mean(r, candidates)));
+                                  other_versions(r).empty()
+                                      ? did_you_mean(split_whitespace(r)[0], candidates)
+                                      : other_versions(r)));
     for (const auto& r : hidden)
       lines.push_back(fmt::format("No usable package matches '{}': {}", r, explain_hidden(r)));
     return join(lines, "\n");

@@ -160,6 +160,8 @@ TEST_CASE("an excluded package is left out, and missed by name", "[solver]") {
   CHECK_THROWS_WITH(world.nevras({.install = {"kernel-a"}, .exclude = {"kernel*"}}),
                     Contains("No usable package matches 'kernel-a'") &&
                         Contains("excluded by exclude-packages (kernel*)"));
+  CHECK_THROWS_WITH(world.nevras({.install = {"pkgconfig(extra)"}, .exclude = {"extra"}}),
+                    Contains("No usable package matches 'pkgconfig(extra)': extra-1-1.noarch is"));
 }
 
 TEST_CASE("all missing packages are named at once, with near names", "[solver]") {
@@ -175,6 +177,8 @@ TEST_CASE("all missing packages are named at once, with near names", "[solver]")
   CHECK_THROWS_WITH(world.install({"@core"}), Contains("@core: Groups"));
   CHECK_THROWS_WITH(world.install({"/usr/no/such"}), Contains("'/usr/no/such'"));
   CHECK_THROWS_WITH(world.install({"(broken"}), Contains("Not a rich dependency"));
+  CHECK_THROWS_WITH(world.install({"lib >= 9:1"}),
+                    Contains("'lib >= 9:1'") && Contains("there is lib-1-1.noarch, lib-1:2-1"));
 }
 
 TEST_CASE("unsatisfiable requests are explained along the chain", "[solver]") {
