@@ -254,8 +254,16 @@ std::string Repo::write_commit(const NewCommit& commit) {
   const auto metadata = sink(
       commit.metadata ? commit.metadata : g_variant_new_array(G_VARIANT_TYPE("{sv}"), nullptr, 0));
   GErrorSink error;
-  const auto tree = adopt(ostree_mutable_tree_new_from_checksum(
-      get(), to_hex(commit.root.tree).c_str(), to_hex(commit.root.meta).c_str()));
+  const std::string tree_sum = to_hex(commit.root.tree), meta_sum = to_hex(commit.root.meta);
+  // A mutable tree from checksums is loaded only when it is changed: missing objects go unnoticed.
+  for (const auto& [type, sum] : {std::pair{OSTREE_OBJECT_TYPE_DIR_TREE, tree_sum},
+                                  std::pair{OSTREE_OBJECT_TYPE_DIR_META, meta_sum}}) {
+    gboolean there = FALSE;
+    error.check(ostree_repo_has_object(get(), type, sum.c_str(), &there, nullptr, error), doing);
+    if (!there) throw Error(ErrorCode::NotFound, doing + ": there is no object " + sum);
+  }
+  const auto tree =
+      adopt(ostree_mutable_tree_new_from_checksum(get(), tree_sum.c_str(), meta_sum.c_str()));
   std::string checksum;
   transaction(get(), doing, [&] {
     GFile* root = nullptr;

@@ -80,7 +80,7 @@ class Repo {
   /// Write a commit object. The same input gives the same checksum. No ref is changed.
   /// @return its checksum
   [[nodiscard]] std::string write_commit(const NewCommit& commit);
-  /// Add a GPG signature to a commit. @param homedir "": the user's key ring
+  /// Add a GPG signature to a commit; each call adds one. @param homedir "": the user's key ring
   void sign(const std::string& checksum, const std::string& key_id, const std::string& homedir);
   /// Point @p ref at a commit, in one step. A summary is kept up to date when the repository's
   /// configuration asks for it (core.auto-update-summary).
