@@ -18,6 +18,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
@@ -310,6 +311,7 @@ class LooseStore final : public ObjectStore {
         throw Error(ErrorCode::Failed, "/" + path + ": has no content object");
       stale.push_back({path, &node});
     });
+    if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
     parallel_for(threads, stale.size(), [&](std::size_t, std::size_t i) {
       with_context("/" + stale[i].path, [&] { refresh(*stale[i].node); });
     });

@@ -74,10 +74,11 @@ class ObjectStore {
   /// The content of a stored regular file: readable and seekable, at offset 0.
   [[nodiscard]] virtual UniqueFd open_content(const tree::Node& node) const = 0;
   /// Write the directory objects of @p tree. Nodes whose meta changed since they were stored are
-  /// refreshed first, on @p threads threads; links that were not stored yet are stored.
+  /// refreshed first, on @p threads threads (0: one per core); links that were not stored yet are
+  /// stored.
   /// @throws Error Failed: a file has no object; InvalidInput: a name is not UTF-8; naming the
   /// path.
-  [[nodiscard]] virtual TreeSums put_tree(tree::Tree& tree, std::size_t threads = 1) = 0;
+  [[nodiscard]] virtual TreeSums put_tree(tree::Tree& tree, std::size_t threads = 0) = 0;
   /// Sync, make all staged objects visible, sync. May be called again after further puts.
   virtual void publish() = 0;
   /// Refuse to publish from now on: what was staged came from a source that proved wrong.
