@@ -27,7 +27,6 @@ build = pathlib.Path(args.build).resolve()
 world = pathlib.Path(args.world)
 scratch = pathlib.Path(tempfile.mkdtemp(prefix="atomic-bench-", dir=args.dir))
 os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
-PROGRAM_STEPS = ("download",)
 
 
 def run(*argv, **kwargs):
@@ -89,8 +88,32 @@ listed = json.loads(run(build / "src/compose/atomic-compose", "tree", "--dry-run
 names = {f"{p['name']}" for p in listed["packages"]}
 print(f"{len(names)} packages, {listed['download-size'] / 1e6:.0f} MB, {listed['installed-size'] / 1e6:.0f} MB unpacked")
 
-# A repository that differs in one package: r1 with one package of r2.
-r2_rpms = {p.name for p in (world / "r2/repo").rglob("*.rpm")}
+
+
+def one_changed():
+    """The treefile of release 1 with a second repository that has one package of release 2, the largest that fits alone."""
+    folder = scratch / "one"
+    shutil.copytree(world / "r1/compose", folder)
+    changed = {c["name"] for c in json.loads((world / "info.json").read_text())["changed"]} - {"kernel"}
+    r2 = {p.name: p for p in (world / "r2/repo").rglob("*.rpm")}
+    text = (folder / "world.yaml").read_text()
+    (folder / "world.yaml").write_text(text.replace("  - world\n", "  - world\n  - one\n", 1))
+    candidates = sorted((p for n, p in r2.items() if n.rsplit("-", 2)[0] in changed), key=lambda p: -p.stat().st_size)
+    for rpm in candidates:
+        shutil.rmtree(folder / "repo", ignore_errors=True)
+        (folder / "repo").mkdir()
+        os.link(rpm, folder / "repo" / rpm.name)
+        run("createrepo_c", "-q", folder / "repo")
+        (folder / "one.repo").write_text(f"[one]\nname=one\nbaseurl=file://{folder}/repo\ngpgcheck=1\ngpgkey=file://{world}/RPM-GPG-KEY-world\n")
+        found = json.loads(run(build / "src/compose/atomic-compose", "tree", "--dry-run", "--json", f"--repo={scratch}/dry",
+                               f"--cachedir={scratch}/dry-cache", folder / "world.yaml")[1].stdout)["packages"]
+        if [p["name"] for p in found if p["repo"] == "one"]:
+            print(f"one changed package: {rpm.name}, {rpm.stat().st_size / 1e6:.1f} MB")
+            return folder / "world.yaml"
+    raise SystemExit("no package of release 2 fits release 1 alone")
+
+
+one_treefile = one_changed()
 for turn in range(args.runs):
     seconds, done = run(bound, *rpms)
     bounds.append(seconds)
@@ -98,7 +121,7 @@ for turn in range(args.runs):
     bare.append(compose(repo, cache, treefile))
     nothings.append(compose(repo, cache, treefile)["wall"])
     warms.append(compose(repo, cache, treefile, "--add-metadata-string=again=yes"))
-    ones.append(compose(repo, cache, treefile, f"--ex-lockfile={scratch}/one.json") if (scratch / "one.json").exists() else None)
+    ones.append(compose(repo, cache, one_treefile))
     archive.append(compose(new_repo("archive", f"archive-{turn}"), scratch / f"archive-cache-{turn}", treefile))
     rss += [bare[-1]["rss"], archive[-1]["rss"]]
 
@@ -110,10 +133,23 @@ for label, facts in (("bare-user cold", bare), ("archive cold", archive), ("bare
     show(f"    {label}: without download and programs", median([f["own"] for f in facts]))
     show(f"    {label}: programs but the initramfs", median([f["programs_all"] - f["initramfs"] for f in facts]))
     show(f"    {label}: initramfs", median([f["initramfs"] for f in facts]))
+IMPORT = ("import", "rpmdb", "commit")
+
+
+def import_and_commit(facts):
+    return sum(facts["steps"].get(name, 0) for name in IMPORT)
+
+
+show("(a) one package changed: import and commit", median([import_and_commit(f) for f in ones]))
+show("    bare-user cold: import and commit", median([import_and_commit(f) for f in bare]))
+print("packages imported with one changed:", ones[-1]["packages-imported"])
+print("steps with one package changed:", ones[-1]["steps"])
 print("steps of the last cold bare-user run:", bare[-1]["steps"])
 
 print("\nratios and bars")
 show("bare-user cold / raw bound", median([f["own"] for f in bare]) / c, 5.0)
+show("one package changed / cold, import and commit",
+     median([import_and_commit(f) for f in ones]) / median([import_and_commit(f) for f in bare]), 0.15)
 show("nothing changed, seconds", median(nothings), 0.5)
 show("peak memory, MB", max(rss), 400)
 if not args.skip_dnf:
