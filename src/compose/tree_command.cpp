@@ -28,6 +28,7 @@
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
 #include "importer/importer.hpp"
+#include "keys/keys.hpp"
 #include "ostree/object_store.hpp"
 #include "ostree/repo.hpp"
 #include "report.hpp"
@@ -322,8 +323,17 @@ class TreeCompose {
                     fmt::format("{}:{}: repository {} has gpgcheck on and no gpgkey: name the "
                                 "key's file or URL, or set gpgcheck=0",
                                 repo.config.file.string(), repo.config.line, repo.config.id));
-      for (const auto& key : rpmmd::fetch_keys(repo.config, cachedir_, fetch_options()))
-        keyring->add(key.data, key.source);
+      for (const auto& file : rpmmd::fetch_keys(repo.config, cachedir_, fetch_options())) {
+        keyring->add(file.data, file.source);
+        // librpm looks neither at expiry nor at revocation.
+        for (const auto& key : keys::list_keys(file)) {
+          if (key.is_revoked) keyring->distrust(key.fingerprint, "is revoked");
+          if (key.is_expired)
+            keyring->distrust(key.fingerprint,
+                              key.expires_s ? "expired on " + rfc3339(*key.expires_s).substr(0, 10)
+                                            : std::string("has expired"));
+        }
+      }
     }
     std::vector<std::optional<rpm::Package>> read(resolved_.size());
     progress_.begin("Verifying packages", resolved_.size(), "packages");

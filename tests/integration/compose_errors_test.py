@@ -91,6 +91,10 @@ class Packages(ComposeCase):
         self.refused("busybox", "key")
         self.repo_file(gpgcheck=True)
         self.refused("gpgkey")
+        for key, why in (("expired", "expired"), ("revoked", "revoked")):
+            self.yum(BUSYBOX, sign_packages=key)
+            self.repo_file(gpgcheck=True, gpgkey=key)
+            self.refused("busybox", why)
         self.yum(BUSYBOX, sign_packages="right")
         self.repo_file(gpgcheck=True, repo_gpgcheck=True, gpgkey="right")
         self.refused("repomd.xml")

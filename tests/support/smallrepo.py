@@ -103,8 +103,12 @@ class Signer:
         gpg(self.home, *self.time, "--detach-sign", "--armor", "--output", path + ".asc", path)
 
     def packages(self, paths):
+        wrapper = os.path.join(self.home, "gpg")  # rpmsign passes no options of ours
+        with open(wrapper, "w") as f:
+            f.write(f'#!/bin/sh\nexec /usr/bin/gpg {" ".join(self.time)} "$@"\n')
+        os.chmod(wrapper, 0o755)
         run("rpmsign", "--addsign", "--define", f"_gpg_name {self.name}@example.com",
-            "--define", f"_gpg_path {self.home}", "--define", "__gpg /usr/bin/gpg",
+            "--define", f"_gpg_path {self.home}", "--define", f"__gpg {wrapper}",
             *paths, env={**os.environ, "GNUPGHOME": self.home})
 
 
