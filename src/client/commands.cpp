@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "cmd_compose.hpp"
 #include "command.hpp"
+#include "command_groups.hpp"
 
 namespace atomichost::client {
 
 CommandTable make_commands() {
   CommandTable table;
+  for (auto* add : {add_status_commands, add_update_commands, add_change_commands,
+                    add_kargs_commands, add_config_commands, add_db_commands})
+    add(table);
   table.push_back(std::make_unique<ComposeCommand>());
   return table;
 }
@@ -18,6 +22,10 @@ std::vector<Option> CommonOptions::options() {
        .short_name = 'q',
        .help = "Print only results and errors",
        .target = &is_quiet},
+      {.long_name = "sysroot",
+       .value_name = "FOLDER",
+       .help = "Act on the sysroot in this folder instead of the running system's",
+       .target = &sysroot},
   };
 }
 

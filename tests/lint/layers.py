@@ -14,6 +14,7 @@ ALLOWED = {
     "keys": {"base"},
     "rpm": {"base"},
     "pkgdiff": set(),
+    "wire": {"base"},
     "users": {"base"},
     "selinux": {"base"},
     "ostree": {"base", "tree"},
@@ -27,8 +28,8 @@ ALLOWED = {
     "storage": {"base"},
     "compose": {"base", "tree", "treefile", "keys", "rpm", "pkgdiff", "users", "selinux", "ostree", "rpmmd", "solver",
                 "importer", "sandbox", "assemble", "format"},
-    "client": {"base", "api", "pkgdiff", "format"},
-    "daemon": {"base", "api", "format", "pkgdiff", "sysroot", "health", "storage", "ostree", "rpm", "tree"},
+    "client": {"base", "api", "wire", "pkgdiff", "format"},
+    "daemon": {"base", "api", "wire", "format", "pkgdiff", "sysroot", "health", "storage", "ostree", "rpm", "tree"},
 }
 OWNED = {
     r"rpm/(rpm\w+|header|argv)\.h": {"rpm"},
@@ -40,7 +41,7 @@ OWNED = {
     r"selinux/selinux\.h|selinux/label\.h": {"selinux"},
     r"fuse": {"sandbox"},
     r"yaml-cpp/": {"treefile"},
-    r"sdbus-c\+\+/": {"daemon", "client"},
+    r"sdbus-c\+\+/": {"wire", "daemon", "client"},
     r"CLI/": {"compose", "client", "daemon"},
     r"json-glib/": {"base"},
 }
