@@ -47,7 +47,7 @@ class Signatures(HostTest):
         other = Key("other@example.com")
         self.addCleanup(other.close)
         self.publish(2, sign=other)
-        self.refused("GPG")
+        self.refused("public key not found")
 
     def test_an_expired_key(self):
         # Made and used when it was valid, looked at later.

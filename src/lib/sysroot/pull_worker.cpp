@@ -163,7 +163,11 @@ class Worker {
   }
 
   [[nodiscard]] Error explain(const GError* e) const {
-    const std::string text = e ? e->message : "no reason given";
+    // What is wrong with a signature comes in several lines.
+    std::vector<std::string> lines;
+    for (const auto& line : split(e ? e->message : "no reason given", '\n'))
+      if (!trim(line).empty()) lines.emplace_back(trim(line));
+    const std::string text = join(lines, "; ");
     auto has = [&](const char* part) { return text.find(part) != text.npos; };
     ErrorCode code = ErrorCode::Failed;
     if (e && e->domain == OSTREE_GPG_ERROR) code = ErrorCode::Untrusted;
