@@ -23,6 +23,8 @@ class Remote:
         (self.tree / "ostree").symlink_to("sysroot/ostree")
         for name in ("home", "opt", "srv", "root"):
             (self.tree / name).symlink_to(f"var/{name}")
+        for name in ("bin", "lib", "lib64", "sbin"):
+            (self.tree / name).symlink_to(f"usr/{name}")
         (self.tree / "usr/local").symlink_to("../var/usrlocal")
         self.write("usr/lib/modules/6.1.0/vmlinuz", "kernel")
         self.write("usr/lib/modules/6.1.0/initramfs.img", "initramfs")
