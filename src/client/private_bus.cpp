@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "api/names.hpp"
 #include "base/strings.hpp"
@@ -62,6 +63,8 @@ PrivateBus::PrivateBus(const std::string& sysroot) : folder_("/tmp", "atomic-") 
     if (getppid() != parent) _exit(1);
     setpgid(0, 0);  // Ctrl-C is for the client, which cancels first
     dup2(to.get(), STDOUT_FILENO);
+    // The bus and the daemon log each start and end; errors of a call come back as its answer.
+    if (!getenv("ATOMIC_DEBUG")) dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
     execlp("dbus-daemon", "dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", "--print-address",
            config.c_str(), nullptr);
     _exit(127);
