@@ -207,11 +207,15 @@ class Machines(ComposeCase):
         try:
             self.wait_for(lambda: (self.cache / ".lock").exists() and (self.cache / ".lock").read_text().strip())
             other = self.treefile(name="other.json")
-            self.refused("cache directory", "in use", treefile=other)
+            second = self.run_atomic(*self.compose_args(treefile=other))
+            self.assertEqual(second.status, 1, str(second))
+            self.assertIn("cache directory", second.err)
+            self.assertIn("is in use by process", second.err)
         finally:
             first.send_signal(signal.SIGINT)
             out, err = first.communicate(timeout=60)
         self.assertEqual(first.returncode, 130, err)
+        self.assert_repo_clean()
 
     def start(self):
         return subprocess.Popen([ATOMIC, *map(str, self.compose_args())], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

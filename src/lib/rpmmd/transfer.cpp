@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <regex>
 #include <thread>
 
 #include "base/file.hpp"
@@ -106,10 +106,9 @@ bool contains(const std::string& text, std::string_view part) {
 Transfer::State classify(int code, const std::string& text) {
   if (code == LRE_BADCHECKSUM || contains(text, "Inconsistent server data"))
     return Transfer::State::WrongContent;
-  static const std::regex status("Status code: ([0-9]+)");
-  std::smatch match;
-  if (std::regex_search(text, match, status)) {
-    const int answer = std::stoi(match[1]);
+  constexpr std::string_view kStatus = "Status code: ";
+  if (const auto at = text.find(kStatus); at != std::string::npos) {
+    const long answer = strtol(text.c_str() + at + kStatus.size(), nullptr, 10);
     if (answer == 416) return Transfer::State::WrongContent;  // longer here than there
     return answer >= 400 && answer < 500 && answer != 408 && answer != 429
                ? Transfer::State::Missing

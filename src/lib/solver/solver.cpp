@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
-#include <regex>
 #include <set>
 
 #include "base/strings.hpp"
@@ -54,8 +53,11 @@ std::string architectures_for(const Request& request) {
 }
 
 bool has_relation(const std::string& request) {
-  static const std::regex relation("\\s(=|==|<|<=|>|>=)\\s");
-  return std::regex_search(request, relation);
+  const auto words = split_whitespace(request);
+  for (std::size_t i = 1; i + 1 < words.size(); ++i)
+    for (const char* relation : {"=", "==", "<", "<=", ">", ">="})
+      if (words[i] == relation) return true;
+  return false;
 }
 
 /// How libsolv shall read a request that is no rich dependency.
