@@ -111,7 +111,7 @@ class Worker {
       const std::size_t index = find(entry, by_name, files);
       const rpm::File& file = files[index];
       if (!S_ISREG(file.mode)) {
-        if (entry.index && S_ISLNK(file.mode)) archive.expect(file.size);
+        if (entry.index && S_ISLNK(file.mode)) archive.expect(file.target.size());
         continue;
       }
       const bool linked = file.links.size() > 1;

@@ -2,6 +2,7 @@
 #include "importer/importer.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -343,6 +344,45 @@ TEST_CASE("a payload with other files than its header says is refused by name", 
   const auto store = ObjectStore::open(place.repo);
   CHECK_THROWS_WITH(job.run(*store, place.memo),
                     Catch::Contains("sample-1-1.x86_64") && Catch::Contains("/usr/bin/stranger"));
+}
+
+TEST_CASE("the archive of a package with files over 4 GiB is understood", "[importer]") {
+  // rpmbuild writes it for such packages only; this one gets the same kind of payload by hand. Its
+  // header does not vouch for it, so all is read and stored, and then refused.
+  Place place;
+  const auto rpm = build_sample(place.dir.path(), "w.ufdio");
+  const auto contents = contents_of(rpm);
+  Job job({rpm});
+  const Package& package = job.packages[0];
+  std::string archive;
+  auto add = [&](std::string_view data) {
+    archive += data;
+    archive.resize((archive.size() + 3) / 4 * 4);
+  };
+  for (std::size_t i = 0; i < package.files().size(); ++i) {
+    const rpm::File& file = package.files()[i];
+    if (file.ghost) continue;
+    add(fmt::format("07070X{:08x}", i));
+    const bool has_content = file.links.size() < 2 || file.links.back() == static_cast<int>(i);
+    if (S_ISREG(file.mode) && has_content) add(contents.at(file.path));
+    if (S_ISLNK(file.mode)) add(file.target);
+  }
+  add("070701" + std::string(88, '0') + "0000000b" + std::string(8, '0') + "TRAILER!!!" + '\0');
+  replace_file(
+      rpm, read_file(rpm).substr(0, static_cast<std::size_t>(package.payload_offset())) + archive);
+  const auto store = ObjectStore::open(place.repo);
+  try {
+    job.run(*store, place.memo);
+    FAIL("imported");
+  } catch (const Error& e) {
+    INFO(e.what());
+    CHECK(e.code() == ErrorCode::Untrusted);
+  }
+  for (const auto& [path, content] : contents) {
+    INFO(path);
+    REQUIRE(job.tree.find(path)->stored);
+    CHECK(content_of(*store, *job.tree.find(path)) == content);
+  }
 }
 
 TEST_CASE("many packages at once give what one after the other gives", "[importer]") {
