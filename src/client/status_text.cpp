@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "status_text.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,8 +14,7 @@ namespace {
 using Rows = std::vector<std::pair<std::string, std::string>>;
 
 std::string time_text(std::uint64_t seconds) {
-  if (seconds > 253402300799U) return "in no known year";
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
+  return rfc3339(static_cast<std::int64_t>(std::min<std::uint64_t>(seconds, INT64_MAX)));
 }
 
 /// Keys end in one column, as people know it.

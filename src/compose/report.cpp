@@ -147,14 +147,7 @@ std::string Report::compose_json() const {
       .add("ostree-commit", commit)
       .add("ostree-content-checksum", content_checksum);
   object.add("ostree-version", version);
-  object.add("ostree-timestamp", [&] {
-    const time_t t = timestamp_s;
-    tm broken{};
-    gmtime_r(&t, &broken);
-    char text[32];
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &broken);
-    return std::string(text);
-  }());
+  object.add("ostree-timestamp", rfc3339(timestamp_s));
   object.add("rpm-ostree-inputhash", inputhash);
   object.add("ostree-n-metadata-total", metadata.written + metadata.existing);
   object.add("ostree-n-metadata-written", metadata.written);

@@ -73,15 +73,6 @@ std::int64_t now_or_epoch() {
   return value;
 }
 
-std::string rfc3339(std::int64_t seconds) {
-  const time_t t = seconds;
-  tm broken{};
-  gmtime_r(&t, &broken);
-  char text[32];
-  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &broken);
-  return text;
-}
-
 /// One compose from treefile to commit. Each step is a method; what it leaves to later ones is a
 /// member.
 class TreeCompose {
@@ -378,14 +369,18 @@ class TreeCompose {
       });
   }
 
+  // The accounts of the previous commit whose numbers this one keeps.
+  [[nodiscard]] users::Accounts kept_accounts() const {
+    return treefile_.preserve_passwd ? previous_accounts_ : users::Accounts{};
+  }
+
   // Owners by name and labels by policy, both from what the packages themselves carry: known before
   // the first object is written, so that each is written once.
   void prepare_owners_and_labels() {
     report_.step("labels");
     const auto early = assemble::read_early_files(ordered_, plan_, treefile_.selinux);
-    if (!previous_.empty()) previous_for_check_ = assemble::previous_accounts(*repo_, previous_);
-    if (treefile_.preserve_passwd) previous_accounts_ = previous_for_check_;
-    accounts_ = assemble::early_accounts(early, previous_accounts_);
+    if (!previous_.empty()) previous_accounts_ = assemble::previous_accounts(*repo_, previous_);
+    accounts_ = assemble::early_accounts(early, kept_accounts());
     assemble::resolve_owners(plan_.tree, plan_.owners, accounts_);
     store_ = ostree::ObjectStore::open(options_.repo);
     if (treefile_.selinux) {
@@ -436,7 +431,7 @@ class TreeCompose {
     for (const char* dir :
          {"dev", "proc", "sys", "run", "tmp", "var/tmp", "var/lib", "var/log", "var/cache", "root"})
       if (!tree.resolve(dir)) files_->directory(dir);
-    for (const auto& note : assemble::inject_accounts(*files_, previous_accounts_))
+    for (const auto& note : assemble::inject_accounts(*files_, kept_accounts()))
       progress_.message("warning: " + note);
     progress_.begin("Running package scripts", 2 * ordered_.size(), "packages");
     assemble::run_sysusers(*runner_);
@@ -480,7 +475,7 @@ class TreeCompose {
                                 "postprocess-script " + treefile_.postprocess_script->name,
                                 read_file(treefile_.postprocess_script->path));
     assemble::normalise_accounts(files);
-    assemble::check_accounts(files, treefile_, previous_for_check_);
+    assemble::check_accounts(files, treefile_, previous_accounts_);
   }
 
   void finish() {
@@ -596,8 +591,7 @@ class TreeCompose {
   std::vector<rpm::Package> packages_;
   std::vector<const rpm::Package*> ordered_;
   assemble::Plan plan_;
-  users::Accounts previous_accounts_;  ///< whose numbers are kept
-  users::Accounts previous_for_check_;
+  users::Accounts previous_accounts_;
   assemble::Accounts accounts_;
   std::unique_ptr<ostree::ObjectStore> store_;
   std::optional<selinux::Labeler> labeler_;

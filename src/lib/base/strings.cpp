@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "base/strings.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -110,6 +111,12 @@ std::string human_bytes(std::uint64_t bytes) {
   while (value >= 999.5 && unit + 1 < kUnits.size()) value /= 1000, ++unit;
   if (unit == 0) return fmt::format("{} B", bytes);
   return fmt::format("{:.{}f} {}", value, value < 9.95 ? 1 : 0, kUnits[unit]);
+}
+
+std::string rfc3339(std::int64_t seconds) {
+  constexpr std::int64_t kEndOfYear9999 = 253402300799;
+  if (seconds > kEndOfYear9999 || seconds < -kEndOfYear9999) return "in no known year";
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
 }  // namespace atomichost

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,5 +27,8 @@ namespace atomichost {
 [[nodiscard]] std::string shell_quote(std::string_view word);
 /// "1.5 MB", decimal units, for people.
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
+/// "2026-11-27T23:39:14Z": @p seconds since 1970, in UTC; "in no known year" where four digits do
+/// not suffice.
+[[nodiscard]] std::string rfc3339(std::int64_t seconds);
 
 }  // namespace atomichost

@@ -45,6 +45,12 @@ TEST_CASE("sizes and words are printed for people", "[base]") {
   CHECK(shell_quote("plain-1.0") == "plain-1.0");
 }
 
+TEST_CASE("times are printed as RFC 3339, absurd ones without harm", "[base]") {
+  CHECK(rfc3339(0) == "1970-01-01T00:00:00Z");
+  CHECK(rfc3339(1795822754) == "2026-11-27T23:39:14Z");
+  CHECK(rfc3339(INT64_MAX) == "in no known year");
+}
+
 TEST_CASE("SHA-256 of the empty text and of a file", "[base]") {
   CHECK(to_hex(sha256("")) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   CHECK(digest_from_hex(to_hex(sha256("abc"))) == sha256("abc"));

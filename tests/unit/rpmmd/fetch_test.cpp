@@ -10,9 +10,11 @@
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
 #include "rpmmd/rpmmd.hpp"
+#include "support/failure.hpp"
 #include "support/small_repo.hpp"
 
 using namespace atomichost;
+using test::failure_of;
 using namespace atomichost::rpmmd;
 using Catch::Contains;
 namespace fs = std::filesystem;
@@ -55,20 +57,6 @@ struct World {
   fs::path cachedir = dir.path() / "cache";
   RepoConfig config;
 };
-
-struct Failure {
-  ErrorCode code = ErrorCode::Failed;
-  std::string text = "nothing was thrown";
-};
-template <typename Body>
-Failure failure_of(Body body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return {e.code(), e.what()};
-  }
-  return {};
-}
 
 std::string sha256_of(const fs::path& path) {
   return to_hex(sha256(read_file(path)));

@@ -7,9 +7,11 @@
 
 #include "base/file.hpp"
 #include "base/strings.hpp"
+#include "support/failure.hpp"
 #include "support/small_repo.hpp"
 
 using namespace atomichost;
+using test::failure_of;
 using namespace atomichost::solver;
 using Catch::Contains;
 namespace fs = std::filesystem;
@@ -51,20 +53,6 @@ struct World {
   std::vector<rpmmd::RepoMetadata> repos;
   rpmmd::FetchOptions options;
 };
-
-struct Failure {
-  ErrorCode code = ErrorCode::Failed;
-  std::string text = "nothing was thrown";
-};
-template <typename Body>
-Failure failure_of(Body body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return {e.code(), e.what()};
-  }
-  return {};
-}
 
 const Packages kBase{
     {.name = "app", .version = "1", .requires_ = {"lib >= 1", "/usr/bin/tool"}},
